@@ -1,0 +1,154 @@
+// swift-tools-version: 6.1
+// One stanza per target, in layer order (L0 at the top). The only arrows allowed point upwards in this
+// file; CI builds with --explicit-target-dependency-import-check error. See Docs/architecture.md.
+import PackageDescription
+
+/// Packages of the inventory service and the CLI. With `--disable-default-traits` they are neither fetched
+/// nor built, which is how the device programs are made.
+let service: TargetDependencyCondition? = .when(traits: ["Service"])
+
+let strict: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+let package = Package(
+  name: "wherry",
+  platforms: [.macOS(.v15)],
+  traits: [
+    .trait(name: "Service", description: "The inventory service and the CLI, with the packages they need."),
+    .default(enabledTraits: ["Service"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // L0: words, and C modules that exactly one adapter sees.
+    .target(name: "WherryJSON", swiftSettings: strict),
+    .target(name: "WherryModel", dependencies: ["WherryJSON"], swiftSettings: strict),
+    .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+    .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+    .target(name: "CIsolation", cSettings: [.define("_GNU_SOURCE")]),
+
+    // L1: the pure core. No I/O, clocks, randomness or Foundation.
+    .target(
+      name: "WherryRecipe",
+      dependencies: ["WherryJSON", "WherryModel", .product(name: "Yams", package: "Yams", condition: service)],
+      swiftSettings: strict),
+    .target(name: "WherryPlanning", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
+    .target(name: "WherryLifecycle", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
+    .target(name: "WherryRollout", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
+    .target(name: "WherryWire", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
+
+    // L2: adapters, one outside thing each.
+    .target(name: "WherryCrypto", dependencies: ["WherryModel", "COpenSSL"], swiftSettings: strict),
+    .target(name: "WherrySQLite", dependencies: ["CSQLite"], swiftSettings: strict),
+    .target(
+      name: "WherryDatabase", dependencies: ["WherryJSON", "WherryModel", "WherryRollout", "WherryWire", "WherrySQLite"],
+      swiftSettings: strict),
+    .target(name: "WherryMQTT", dependencies: ["WherryModel", "WherryWire", "CMosquitto"], swiftSettings: strict),
+    .target(
+      name: "WherryOCI", dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "CArchive"], swiftSettings: strict),
+    .target(
+      name: "WherryTransfer", dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "CCurl"],
+      swiftSettings: strict),
+    .target(
+      name: "WherryIsolation", dependencies: ["WherryJSON", "WherryModel", "CIsolation", "CSeccomp"],
+      swiftSettings: strict),
+
+    // L3: engines.
+    .target(
+      name: "WherryClient", dependencies: ["WherryJSON", "WherryModel", "WherryWire", "WherryTransfer"],
+      swiftSettings: strict),
+    .target(
+      name: "WherryInventory",
+      dependencies: [
+        "WherryJSON", "WherryModel", "WherryRecipe", "WherryPlanning", "WherryRollout", "WherryWire", "WherryCrypto",
+        "WherryDatabase", "WherryMQTT", "WherryOCI", "WherryTransfer",
+        .product(name: "Hummingbird", package: "hummingbird", condition: service),
+        .product(name: "HummingbirdTLS", package: "hummingbird", condition: service),
+        .product(name: "Mustache", package: "swift-mustache", condition: service),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "WherryAgent",
+      dependencies: [
+        "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto",
+        "WherrySQLite", "WherryMQTT", "WherryIsolation",
+      ],
+      swiftSettings: strict),
+
+    // L4: programs.
+    .executableTarget(
+      name: "wherry",
+      dependencies: [
+        "WherryJSON", "WherryModel", "WherryRecipe", "WherryWire", "WherryClient", "WherrySimulation",
+        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: service),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "wherry-inventory",
+      dependencies: [
+        "WherryInventory",
+        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: service),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "wherry-agent",
+      dependencies: ["WherryJSON", "WherryModel", "WherryWire", "WherryCrypto", "WherryAgent"], swiftSettings: strict),
+    .executableTarget(
+      name: "wherry-fetch",
+      dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "WherryOCI", "WherryTransfer"], swiftSettings: strict),
+    .executableTarget(
+      name: "wherry-shim", dependencies: ["CIsolation"], cSettings: [.define("_GNU_SOURCE")]),
+
+    // Beside the layers.
+    .target(
+      name: "WherrySimulation",
+      dependencies: ["WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryRollout", "WherryWire"],
+      swiftSettings: strict),
+    .target(name: "WherryTestSupport", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
+  ]
+)
+
+/// Tests mirror the targets; `(target under test, what else the tests import)`.
+let tests: [(String, [Target.Dependency])] = [
+  ("WherryJSON", []),
+  ("WherryModel", ["WherryJSON"]),
+  ("WherryRecipe", ["WherryJSON", "WherryModel"]),
+  ("WherryPlanning", ["WherryJSON", "WherryModel"]),
+  ("WherryLifecycle", ["WherryJSON", "WherryModel"]),
+  ("WherryRollout", ["WherryJSON", "WherryModel"]),
+  ("WherryWire", ["WherryJSON", "WherryModel"]),
+  ("WherryCrypto", ["WherryModel"]),
+  ("WherrySQLite", []),
+  ("WherryDatabase", ["WherryJSON", "WherryModel", "WherryRollout", "WherryWire"]),
+  ("WherryMQTT", ["WherryModel", "WherryWire"]),
+  ("WherryOCI", ["WherryJSON", "WherryModel", "WherryCrypto"]),
+  ("WherryTransfer", ["WherryJSON", "WherryModel", "WherryCrypto"]),
+  ("WherryIsolation", ["WherryJSON", "WherryModel"]),
+  ("WherryAgent", [
+    "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto", "WherrySQLite",
+  ]),
+  ("WherryInventory", [
+    "WherryJSON", "WherryModel", "WherryWire", "WherryDatabase", "WherryRollout", "WherryCrypto", "WherryPlanning",
+    "WherryRecipe", "WherryOCI",
+  ]),
+  ("WherrySimulation", ["WherryJSON", "WherryModel", "WherryLifecycle", "WherryRollout", "WherryWire", "WherryPlanning"]),
+]
+for (name, others) in tests {
+  package.targets.append(
+    .testTarget(
+      name: name + "Tests", dependencies: [.init(stringLiteral: name), "WherryTestSupport"] + others,
+      swiftSettings: strict))
+}
+package.targets.append(.testTarget(name: "TidyTests", dependencies: [], swiftSettings: strict))
+package.targets.append(
+  .testTarget(
+    name: "IntegrationTests",
+    dependencies: ["WherryJSON", "WherryModel", "WherryWire", "WherryClient", "WherryTestSupport"],
+    swiftSettings: strict))

@@ -1,0 +1,121 @@
+import WherryJSON
+
+/// What one or many alike devices shall run: exact versions and digests, nothing left to choose. It carries no
+/// device name, so alike devices share one plan and its digest; the signed envelope names device and generation.
+package struct Plan: Hashable, Sendable {
+  /// The deployments that it was composed from, ascending.
+  package var deployments: [DeploymentID]
+  /// In start order: a component comes after everything that it depends on.
+  package var components: [PlannedComponent]
+  package var policy: ApplyPolicy
+  package init(deployments: [DeploymentID] = [], components: [PlannedComponent], policy: ApplyPolicy = ApplyPolicy()) {
+    self.deployments = deployments
+    self.components = components
+    self.policy = policy
+  }
+  package subscript(name: ComponentName) -> PlannedComponent? { components.first { $0.name == name } }
+}
+
+package struct ApplyPolicy: Hashable, Sendable {
+  package enum FailureHandling: String, Hashable, Sendable {
+    case rollback = "ROLLBACK"
+    case doNothing = "DO_NOTHING"
+  }
+  package var failureHandling: FailureHandling = .rollback
+  /// How long everything must stay healthy before the device commits.
+  package var settleMilliseconds: Int64 = 3_000
+  /// From the first change on the device to commit; then it fails with class `timeout`.
+  package var timeoutSeconds: Int = 1_800
+  package init() {}
+}
+
+/// One component of a plan, resolved for the platform that the plan is for.
+package struct PlannedComponent: Hashable, Sendable {
+  package var name: ComponentName
+  package var version: Version
+  /// Of the canonical recipe that it was made from.
+  package var recipe: Digest
+  package var dependencies: [ComponentName: DependencyKind] = [:]
+  package var lifecycle: Lifecycle = Lifecycle()
+  package var artifacts: [PlannedArtifact] = []
+  /// Both present on container components, both absent on process components.
+  package var container: ContainerSpec?
+  package var image: PlannedImage?
+  package var configuration: ConfigurationUpdate = ConfigurationUpdate()
+  package init(name: ComponentName, version: Version, recipe: Digest) {
+    self.name = name
+    self.version = version
+    self.recipe = recipe
+  }
+}
+
+/// Applied on the device: RESET paths are dropped, then the recipe's defaults fill what is missing, then MERGE.
+package struct ConfigurationUpdate: Hashable, Sendable {
+  package var defaults: JSON = .object([:])
+  /// JSON pointers (RFC 6901); `""` = everything.
+  package var reset: [String] = []
+  package var merge: JSON?
+  package init() {}
+}
+
+package struct PlannedArtifact: Hashable, Sendable {
+  package var fileName: String
+  package var digest: Digest
+  /// Bytes, declared before the first is fetched.
+  package var size: Int64
+  /// `wherry:` = the service's own blob store by digest, else an `https://` URL.
+  package var source: String
+  package var unarchive: Unarchive = .none
+  package var read: ArtifactAccess = .owner
+  package var execute: ArtifactAccess = .none
+  package init(fileName: String, digest: Digest, size: Int64, source: String = "wherry:") {
+    self.fileName = fileName
+    self.digest = digest
+    self.size = size
+    self.source = source
+  }
+}
+
+package enum LayerCompression: String, Hashable, Sendable { case none, gzip, zstd }
+
+package struct PlannedLayer: Hashable, Sendable {
+  /// Of the bytes as transferred.
+  package var digest: Digest
+  package var size: Int64
+  package var compression: LayerCompression
+  /// Of the uncompressed tar (OCI image-spec, config.md, `rootfs.diff_ids`).
+  package var diffID: Digest
+  package init(digest: Digest, size: Int64, compression: LayerCompression, diffID: Digest) {
+    self.digest = digest
+    self.size = size
+    self.compression = compression
+    self.diffID = diffID
+  }
+}
+
+/// An image pinned by the service when the deployment was created.
+package struct PlannedImage: Hashable, Sendable {
+  /// As the recipe wrote it, for people.
+  package var reference: String
+  /// Scheme and authority: `https://registry.example.com` or, where the operator allowed it, `http://…`.
+  package var registry: String
+  package var repository: String
+  package var manifest: Digest
+  /// Bottom first.
+  package var layers: [PlannedLayer]
+  /// From the image's config.
+  package var entrypoint: [String] = []
+  package var command: [String] = []
+  /// `NAME=value`.
+  package var environment: [String] = []
+  package var user: String = ""
+  package var workingDirectory: String = ""
+  package var stopSignal: String = ""
+  package init(reference: String, registry: String, repository: String, manifest: Digest, layers: [PlannedLayer]) {
+    self.reference = reference
+    self.registry = registry
+    self.repository = repository
+    self.manifest = manifest
+    self.layers = layers
+  }
+}
