@@ -48,7 +48,8 @@ let package = Package(
     .target(name: "WherryCrypto", dependencies: ["WherryModel", "COpenSSL"], swiftSettings: strict),
     .target(name: "WherrySQLite", dependencies: ["CSQLite"], swiftSettings: strict),
     .target(
-      name: "WherryDatabase", dependencies: ["WherryJSON", "WherryModel", "WherryRollout", "WherryWire", "WherrySQLite"],
+      name: "WherryDatabase",
+      dependencies: ["WherryJSON", "WherryModel", "WherryRollout", "WherryWire", "WherrySQLite"],
       swiftSettings: strict),
     .target(name: "WherryMQTT", dependencies: ["WherryModel", "WherryWire", "CMosquitto"], swiftSettings: strict),
     .target(
@@ -131,14 +132,23 @@ let tests: [(String, [Target.Dependency])] = [
   ("WherryOCI", ["WherryJSON", "WherryModel", "WherryCrypto"]),
   ("WherryTransfer", ["WherryJSON", "WherryModel", "WherryCrypto"]),
   ("WherryIsolation", ["WherryJSON", "WherryModel"]),
-  ("WherryAgent", [
-    "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto", "WherrySQLite",
-  ]),
-  ("WherryInventory", [
-    "WherryJSON", "WherryModel", "WherryWire", "WherryDatabase", "WherryRollout", "WherryCrypto", "WherryPlanning",
-    "WherryRecipe", "WherryOCI",
-  ]),
-  ("WherrySimulation", ["WherryJSON", "WherryModel", "WherryLifecycle", "WherryRollout", "WherryWire", "WherryPlanning"]),
+  (
+    "WherryAgent",
+    [
+      "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto", "WherrySQLite",
+    ]
+  ),
+  (
+    "WherryInventory",
+    [
+      "WherryJSON", "WherryModel", "WherryWire", "WherryDatabase", "WherryRollout", "WherryCrypto", "WherryPlanning",
+      "WherryRecipe", "WherryOCI",
+    ]
+  ),
+  (
+    "WherrySimulation",
+    ["WherryJSON", "WherryModel", "WherryLifecycle", "WherryRollout", "WherryWire", "WherryPlanning"]
+  ),
 ]
 for (name, others) in tests {
   package.targets.append(

@@ -70,7 +70,8 @@ package struct ComponentReport: Hashable, Sendable {
   /// Restarts since it was installed.
   package var restarts: Int
   package var failure: Failure?
-  package init(name: ComponentName, version: Version, state: ComponentState, restarts: Int = 0, failure: Failure? = nil) {
+  package init(name: ComponentName, version: Version, state: ComponentState, restarts: Int = 0, failure: Failure? = nil)
+  {
     self.name = name
     self.version = version
     self.state = state
