@@ -1,0 +1,236 @@
+import WherryJSON
+import WherryModel
+import WherryTransfer
+import WherryWire
+
+/// Typed client of the inventory service's HTTP API (Docs/api.md). Blocking; one request at a time.
+package final class InventoryClient {
+  package let url: String
+  private let token: String
+  private let http: HTTPClient
+  /// Answers larger than this are refused; a page of 100,000 devices fits.
+  private static let bodyBytesMaximum = 256 << 20
+
+  /// - Parameter authorityPEM: the fleet's CA; nil trusts the system's authorities.
+  package init(url: String, token: String, authorityPEM: String?) {
+    self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
+    self.token = token
+    var configuration = HTTPClientConfiguration()
+    configuration.caPEM = authorityPEM
+    http = HTTPClient(configuration: configuration)
+  }
+
+  // MARK: Requests
+
+  private func headers(_ contentType: String?) -> [(String, String)] {
+    var headers = [("authorization", "Bearer " + token), ("accept", "application/json")]
+    if let contentType { headers.append(("content-type", contentType)) }
+    return headers
+  }
+
+  @discardableResult
+  package func send(_ method: String, _ path: String, body: JSON? = nil) throws -> JSON {
+    let request = HTTPRequest(
+      method: method, url: url + path, headers: headers(body == nil ? nil : "application/json"),
+      body: body?.canonicalBytes)
+    return try answer(to: request, what: "\(method) \(path)")
+  }
+
+  private func answer(to request: HTTPRequest, what: String) throws -> JSON {
+    let response: HTTPResponse
+    do {
+      response = try http.send(request, maximumBodyBytes: Self.bodyBytesMaximum)
+    } catch {
+      throw ClientError.unreachable(url: url, reason: "\(error)")
+    }
+    try check(response, what: what)
+    guard !response.body.isEmpty else { return .null }
+    do {
+      return try JSON(
+        parsing: response.body, limits: JSONLimits(bytesMaximum: Self.bodyBytesMaximum, depthMaximum: 64))
+    } catch {
+      throw ClientError.malformed(what: what, reason: "\(error)")
+    }
+  }
+
+  private func check(_ response: HTTPResponse, what: String) throws {
+    guard !(200..<300).contains(response.status) else { return }
+    if let json = try? JSON(parsing: response.body), let problem = try? Problem(JSONCursor(json)) {
+      throw ClientError.refused(problem)
+    }
+    throw ClientError.malformed(what: what, reason: "status \(response.status) without an explanation")
+  }
+
+  private func decode<T>(_ what: String, _ json: JSON, _ body: (JSONCursor) throws -> T) throws -> T {
+    do {
+      return try body(JSONCursor(json))
+    } catch let error as JSONShapeError {
+      throw ClientError.malformed(what: what, reason: error.description)
+    }
+  }
+
+  private func list<T>(_ path: String, key: String, _ body: (JSONCursor) throws -> T) throws -> [T] {
+    try decode(path, send("GET", path)) { try $0.require(key).array().map(body) }
+  }
+
+  // MARK: Devices
+
+  package func fleet() throws -> FleetSummary {
+    try decode("fleet", send("GET", "/v1/fleet")) { try FleetSummary($0) }
+  }
+
+  package func devices(group: GroupName?) throws -> [DeviceSummary] {
+    try list("/v1/devices" + (group.map { "?group=\($0)" } ?? ""), key: "devices") { try DeviceSummary($0) }
+  }
+
+  package func device(_ name: DeviceName) throws -> DeviceSummary {
+    try decode("device", send("GET", "/v1/devices/\(name)")) { try DeviceSummary($0) }
+  }
+
+  package func removeDevice(_ name: DeviceName) throws { try send("DELETE", "/v1/devices/\(name)") }
+
+  package func restart(_ component: ComponentName, on device: DeviceName) throws {
+    try send("POST", "/v1/devices/\(device)/restart", body: ["component": .string(component.rawValue)])
+  }
+
+  /// Hands each log line to `onLine` until it returns false or the stream ends.
+  package func logs(
+    of component: ComponentName, on device: DeviceName, tail: Int, follow: Bool, onLine: (String) -> Bool
+  ) throws {
+    let path = "/v1/devices/\(device)/logs?component=\(component)&tail=\(tail)&follow=\(follow ? 1 : 0)"
+    try events(path) { event in event.name == "end" ? false : onLine(event.data) }
+  }
+
+  // MARK: Claims
+
+  package func createClaim(_ request: ClaimRequest) throws -> ClaimSummary {
+    try decode("claim", send("POST", "/v1/claims", body: request.json)) { try ClaimSummary($0) }
+  }
+
+  package func claims() throws -> [ClaimSummary] { try list("/v1/claims", key: "claims") { try ClaimSummary($0) } }
+
+  package func revokeClaim(_ id: String) throws { try send("DELETE", "/v1/claims/\(id)") }
+
+  // MARK: Groups
+
+  package func groups() throws -> [GroupSummary] { try list("/v1/groups", key: "groups") { try GroupSummary($0) } }
+
+  package func group(_ name: GroupName) throws -> GroupSummary {
+    try decode("group", send("GET", "/v1/groups/\(name)")) { try GroupSummary($0) }
+  }
+
+  package func createGroup(_ name: GroupName) throws { try send("PUT", "/v1/groups/\(name)", body: [:]) }
+
+  package func removeGroup(_ name: GroupName) throws { try send("DELETE", "/v1/groups/\(name)") }
+
+  package func add(_ device: DeviceName, to group: GroupName) throws {
+    try send("PUT", "/v1/groups/\(group)/devices/\(device)", body: [:])
+  }
+
+  package func remove(_ device: DeviceName, from group: GroupName) throws {
+    try send("DELETE", "/v1/groups/\(group)/devices/\(device)")
+  }
+
+  // MARK: Components
+
+  package func components() throws -> [ComponentVersionSummary] {
+    try list("/v1/components", key: "components") { try ComponentVersionSummary($0) }
+  }
+
+  package func versions(of name: ComponentName) throws -> [ComponentVersionSummary] {
+    try list("/v1/components/\(name)", key: "versions") { try ComponentVersionSummary($0) }
+  }
+
+  package func recipe(_ name: ComponentName, _ version: Version) throws -> Recipe {
+    try decode("component", send("GET", "/v1/components/\(name)/\(version)")) { try Recipe($0.require("recipe")) }
+  }
+
+  /// True when the service already holds the blob.
+  package func hasBlob(_ digest: Digest) throws -> Bool {
+    do {
+      let response = try http.send(
+        HTTPRequest(method: "HEAD", url: "\(url)/v1/blobs/\(digest)", headers: headers(nil)), maximumBodyBytes: 0)
+      if response.status == 404 { return false }
+      try check(response, what: "HEAD /v1/blobs/\(digest)")
+      return true
+    } catch let error as TransferError {
+      throw ClientError.unreachable(url: url, reason: "\(error)")
+    }
+  }
+
+  package func uploadBlob(_ digest: Digest, file: String) throws {
+    let request = HTTPRequest(
+      method: "PUT", url: "\(url)/v1/blobs/\(digest)", headers: headers("application/octet-stream"), bodyFile: file)
+    _ = try answer(to: request, what: "PUT /v1/blobs/\(digest)")
+  }
+
+  /// Registers a component version. `artifacts`: file name → digest and size of each `wherry:` artifact.
+  package func publish(
+    recipe: String, fileName: String, artifacts: [String: (digest: Digest, size: Int64)]
+  ) throws -> ComponentVersionSummary {
+    let body: JSON = [
+      "recipe": .string(recipe), "fileName": .string(fileName),
+      "artifacts": .object(
+        artifacts.mapValues { ["digest": .string($0.digest.description), "size": .integer($0.size)] }),
+    ]
+    return try decode("publish", send("POST", "/v1/components", body: body)) { try ComponentVersionSummary($0) }
+  }
+
+  // MARK: Deployments
+
+  package func deploy(_ request: DeploymentRequest) throws -> DeploymentSummary {
+    try decode("deploy", send("POST", "/v1/deployments", body: request.json)) { try DeploymentSummary($0) }
+  }
+
+  package func deployments() throws -> [DeploymentSummary] {
+    try list("/v1/deployments", key: "deployments") { try DeploymentSummary($0) }
+  }
+
+  package func deployment(_ id: DeploymentID) throws -> DeploymentSummary {
+    try decode("deployment", send("GET", "/v1/deployments/\(id)")) { try DeploymentSummary($0) }
+  }
+
+  /// `verb`: pause, resume or cancel.
+  package func steer(_ id: DeploymentID, _ verb: String) throws -> DeploymentSummary {
+    try decode(verb, send("POST", "/v1/deployments/\(id)/\(verb)")) { try DeploymentSummary($0) }
+  }
+
+  /// Hands over the deployment at each change until `onChange` returns false or it has ended.
+  package func watch(_ id: DeploymentID, onChange: (DeploymentSummary) -> Bool) throws {
+    var failure: (any Error)?
+    try events("/v1/deployments/\(id)/watch") { event in
+      guard event.name != "end" else { return false }
+      do {
+        return onChange(try decode("watch", JSON(parsing: event.data)) { try DeploymentSummary($0) })
+      } catch {
+        failure = error
+        return false
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  // MARK: Server-sent events
+
+  private func events(_ path: String, onEvent: (ServerSentEvent) -> Bool) throws {
+    var parser = ServerSentEventParser()
+    var refusal: [UInt8] = []
+    let request = HTTPRequest(
+      method: "GET", url: url + path,
+      headers: [("authorization", "Bearer " + token), ("accept", "text/event-stream")])
+    let response: HTTPResponse
+    do {
+      response = try http.stream(request) { chunk in
+        // Kept as the explanation if the status turns out to be a refusal.
+        if refusal.count + chunk.count <= 64 << 10 { refusal += chunk }
+        for event in parser.feed(chunk) where !onEvent(event) { return false }
+        return true
+      }
+    } catch {
+      throw ClientError.unreachable(url: url, reason: "\(error)")
+    }
+    var answer = response
+    answer.body = refusal
+    try check(answer, what: "GET \(path)")
+  }
+}

@@ -1,0 +1,114 @@
+import ArgumentParser
+import Glibc
+import WherryClient
+import WherryJSON
+import WherryModel
+import WherryWire
+
+struct Deploy: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Roll components out to a group or a device.",
+    discussion: """
+      Examples:
+        wherry deploy --group kiosks com.example.hello=1.0.0 com.example.web=1.0.0 --watch
+        wherry deploy --group kiosks com.example.web=2.0.0 --waves 1,50%,100% --soak 30s
+        wherry deploy --group kiosks com.example.hello=1.0.0 --merge com.example.hello='{"name":"Berlin"}'
+
+      The components named are all that the target runs on behalf of this deployment.
+      """)
+
+  @Option(help: "The target group.") var group: GroupName?
+  @Option(help: "The target device.") var device: DeviceName?
+  @Argument(help: "NAME=VERSION, or NAME=RANGE such as com.example.web=^1.2.") var components: [String] = []
+  @Option(name: .customLong("merge"), help: "NAME=JSON merged into the component's configuration (repeatable).")
+  var merges: [String] = []
+  @Option(name: .customLong("reset"), help: "NAME=POINTER reset to the recipe's default (repeatable).")
+  var resets: [String] = []
+  @Option(help: "Cumulative size of each wave, counts or percent: 1,50%,100%.") var waves: String?
+  @Option(help: "How long a wave must stay healthy before the next opens.") var soak: String?
+  @Option(help: "How long each device watches its components before it commits.") var settle: String?
+  @Option(help: "Failed devices that are tolerated before the rollout halts.") var maxFailures: Int?
+  @Option(help: "Devices that change at the same time; 0 = the whole wave.") var concurrency: Int?
+  @Option(help: "Time that a device has before it counts as failed.") var deviceTimeout: String?
+  @Option(help: "What a halt does: pause or stop.") var onFailure: String?
+  @Flag(help: "Show progress until it has ended; exit 1 unless it completed.") var watch = false
+  @OptionGroup var options: OutputOptions
+
+  func run() throws {
+    let client = try Session.load().client
+    let summary = try client.deploy(try request())
+    guard watch else {
+      options.show(summary.json) { "Deployment \(summary.id) to \(summary.target) is under way.\n" }
+      return
+    }
+    try DeploymentWatch(client: client, id: summary.id, format: options.output).run()
+  }
+
+  private func request() throws -> DeploymentRequest {
+    let target: DeploymentTarget
+    switch (group, device) {
+    case (let group?, nil): target = .group(group)
+    case (nil, let device?): target = .device(device)
+    default: throw ValidationError("name one target: --group GROUP or --device DEVICE")
+    }
+    var deployed: [ComponentName: DeployedComponent] = [:]
+    for text in components {
+      let (name, range) = try parsePair(text, what: "component")
+      guard let component = ComponentName(argument: name) else {
+        throw ValidationError("\(NameError(noun: ComponentName.noun, text: name))")
+      }
+      guard let requirement = VersionRequirement(range) else {
+        throw ValidationError("\"\(range)\" is neither a version nor a range; write 1.2.3, ^1.2 or >=1.0.0 <2.0.0")
+      }
+      guard deployed.updateValue(DeployedComponent(requirement: requirement), forKey: component) == nil else {
+        throw ValidationError("\(component) is named twice; name each component once")
+      }
+    }
+    for text in merges {
+      let (name, json) = try parsePair(text, what: "--merge")
+      let merge: JSON
+      do { merge = try JSON(parsing: json) } catch { throw ValidationError("--merge \(name): \(error)") }
+      try change(&deployed, name) { $0.merge = merge }
+    }
+    for text in resets {
+      let (name, pointer) = try parsePair(text, what: "--reset")
+      try change(&deployed, name) { $0.reset.append(pointer) }
+    }
+    var apply = ApplyPolicy()
+    if let settle { apply.settleMilliseconds = Int64(try parseSeconds(settle, what: "--settle")) * 1000 }
+    return DeploymentRequest(target: target, components: deployed, rollout: try rollout(), apply: apply)
+  }
+
+  private func change(
+    _ deployed: inout [ComponentName: DeployedComponent], _ name: String, _ body: (inout DeployedComponent) -> Void
+  ) throws {
+    guard let component = ComponentName(argument: name), deployed[component] != nil else {
+      throw ValidationError("\(name) is configured but not deployed; add \(name)=VERSION")
+    }
+    body(&deployed[component, default: DeployedComponent(requirement: VersionRequirement(exactly: Version(0, 0, 0)))])
+  }
+
+  private func rollout() throws -> RolloutPolicy {
+    var policy = RolloutPolicy()
+    if let waves {
+      policy.waves = try waves.split(separator: ",").map { part in
+        let isPercent = part.hasSuffix("%")
+        guard let number = Int(isPercent ? part.dropLast() : part), number > 0, !isPercent || number <= 100 else {
+          throw ValidationError("--waves \"\(waves)\": \"\(part)\" is neither a count nor a percentage; write 1,50%,100%")
+        }
+        return isPercent ? .percent(number) : .count(number)
+      }
+    }
+    if let soak { policy.soakMilliseconds = Int64(try parseSeconds(soak, what: "--soak")) * 1000 }
+    if let maxFailures { policy.failuresMaximum = maxFailures }
+    if let concurrency { policy.concurrencyMaximum = concurrency }
+    if let deviceTimeout { policy.deviceTimeoutSeconds = try parseSeconds(deviceTimeout, what: "--device-timeout") }
+    if let onFailure {
+      guard let action = RolloutPolicy.FailureAction(rawValue: onFailure) else {
+        throw ValidationError("--on-failure \"\(onFailure)\" must be pause or stop")
+      }
+      policy.onFailure = action
+    }
+    return policy
+  }
+}

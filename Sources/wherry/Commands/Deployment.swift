@@ -1,0 +1,164 @@
+import ArgumentParser
+import WherryClient
+import WherryJSON
+import WherryModel
+import WherryWire
+
+struct DeploymentCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "deployment", abstract: "Deployments and their rollouts.",
+    subcommands: [List.self, Show.self, Watch.self, Pause.self, Resume.self, Cancel.self])
+
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "All deployments, newest first.", discussion: "Example: wherry deployment list")
+    @OptionGroup var options: OutputOptions
+
+    func run() throws {
+      let deployments = try Session.load().client.deployments()
+      options.show(["deployments": .array(deployments.map(\.json))]) {
+        Console.table(
+          ["ID", "TARGET", "STATE", "COMPONENTS", "REASON"],
+          deployments.map {
+            [
+              $0.id.description, $0.target.description, DeploymentText.state($0.state), DeploymentText.components($0),
+              $0.reason,
+            ]
+          })
+      }
+    }
+  }
+
+  struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "One deployment with its waves, devices and failures.", discussion: "Example: wherry deployment show 3")
+    @Argument var deployment: DeploymentID
+    @OptionGroup var options: OutputOptions
+
+    func run() throws {
+      let summary = try Session.load().client.deployment(deployment)
+      options.show(summary.json) { DeploymentText.details(summary) }
+    }
+  }
+
+  struct Watch: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Follow a deployment until it has ended; exit 1 unless it completed.",
+      discussion: "Example: wherry deployment watch 3")
+    @Argument var deployment: DeploymentID
+    @OptionGroup var options: OutputOptions
+
+    func run() throws {
+      try DeploymentWatch(client: Session.load().client, id: deployment, format: options.output).run()
+    }
+  }
+
+  struct Pause: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Release no further device until resumed.", discussion: "Example: wherry deployment pause 3")
+    @Argument var deployment: DeploymentID
+    func run() throws { try DeploymentText.steer(deployment, "pause") }
+  }
+
+  struct Resume: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Go on after a pause or a halt.", discussion: "Example: wherry deployment resume 3")
+    @Argument var deployment: DeploymentID
+    func run() throws { try DeploymentText.steer(deployment, "resume") }
+  }
+
+  struct Cancel: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "End it; devices that changed stay as they are.", discussion: "Example: wherry deployment cancel 3")
+    @Argument var deployment: DeploymentID
+    func run() throws { try DeploymentText.steer(deployment, "cancel") }
+  }
+}
+
+/// How deployments look in text.
+enum DeploymentText {
+  static func steer(_ id: DeploymentID, _ verb: String) throws {
+    let summary = try Session.load().client.steer(id, verb)
+    Console.line("Deployment \(id) is \(summary.state).")
+  }
+
+  static func state(_ state: String) -> String {
+    switch state {
+    case "completed": Console.good(state)
+    case "halted", "cancelled": Console.bad(state)
+    default: Console.warn(state)
+    }
+  }
+
+  static func components(_ deployment: DeploymentSummary) -> String {
+    deployment.components.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+  }
+
+  static func details(_ deployment: DeploymentSummary) -> String {
+    var text = "Deployment \(deployment.id) to \(deployment.target): \(state(deployment.state))"
+    text += (deployment.reason.isEmpty ? "" : " (\(deployment.reason))") + "\n\(components(deployment))\n"
+    for wave in deployment.waves { text += "  " + line(wave) + "\n" }
+    text += Console.table(
+      ["DEVICE", "WAVE", "STATUS", "GENERATION"],
+      deployment.devices.map {
+        [$0.name.rawValue, String($0.wave), $0.status, $0.generation.map(\.description) ?? "-"]
+      })
+    for device in deployment.devices {
+      guard let failure = device.failure else { continue }
+      text += "\(device.name):\n" + DeviceTable.failureText(failure)
+    }
+    return text
+  }
+
+  static func line(_ wave: WaveSummary) -> String {
+    let width = 20
+    let filled = wave.size == 0 ? width : wave.committed * width / wave.size
+    let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
+    var text = "wave \(wave.index) [\(bar)] \(wave.committed)/\(wave.size) committed"
+    if wave.failed > 0 { text += ", " + Console.bad("\(wave.failed) failed") }
+    if wave.parked > 0 { text += ", \(wave.parked) parked" }
+    return text + ", \(wave.state)"
+  }
+}
+
+/// Live progress: redrawn in place on a terminal, one line per change in a pipe.
+struct DeploymentWatch {
+  let client: InventoryClient
+  let id: DeploymentID
+  let format: OutputFormat
+
+  /// Throws exit code 1 unless the deployment completed.
+  func run() throws {
+    var last: DeploymentSummary?
+    var drawnLines = 0
+    var printed = ""
+    try client.watch(id) { summary in
+      last = summary
+      switch format {
+      case .json: Console.line(summary.json.canonical)
+      case .table where Console.isTerminal:
+        if drawnLines > 0 { Console.write("\u{1B}[\(drawnLines)A\u{1B}[J") }
+        let text = DeploymentText.details(summary)
+        drawnLines = text.split(separator: "\n", omittingEmptySubsequences: false).count - 1
+        Console.write(text)
+      case .table:
+        let line = plainLine(summary)
+        if line != printed { Console.line(line) }
+        printed = line
+      }
+      return !Self.hasEnded(summary)
+    }
+    guard let last else { throw UserError("deployment \(id) could not be followed: the service ended the stream") }
+    if format == .table, !Console.isTerminal { Console.write(DeploymentText.details(last)) }
+    if last.state != "completed" { throw ExitCode(1) }
+  }
+
+  static func hasEnded(_ summary: DeploymentSummary) -> Bool {
+    ["completed", "halted", "cancelled", "superseded"].contains(summary.state)
+  }
+
+  private func plainLine(_ summary: DeploymentSummary) -> String {
+    let devices = summary.devices.map { "\($0.name) \($0.status)" }.joined(separator: ", ")
+    return "deployment \(summary.id) \(summary.state): \(devices)"
+  }
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that a purpose needs, and nothing when all are there.
+#   packages.sh build|service|device|sample|test …
+set -euo pipefail
+
+packages_for() {
+  case "$1" in
+    build) echo libmosquitto-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev libarchive-dev libseccomp-dev pkg-config gcc libc6-dev git ;;
+    service) echo mosquitto ca-certificates ;;
+    device) echo nftables ca-certificates ;;
+    sample) echo busybox-static docker-registry skopeo curl ;;
+    test) echo openssl sqlite3 jq iproute2 procps python3 chromium ;;
+    *) echo "packages.sh: unknown purpose \"$1\"; use build, service, device, sample or test" >&2; exit 2 ;;
+  esac
+}
+
+wanted=()
+for purpose in "$@"; do
+  list=$(packages_for "$purpose")
+  read -r -a more <<< "$list"
+  wanted+=("${more[@]}")
+done
+
+missing=()
+for package in "${wanted[@]}"; do
+  status=$(dpkg-query -W -f '${Status}' "$package" 2> /dev/null || true)
+  [ "$status" = "install ok installed" ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+sudo=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo > /dev/null || {
+    echo "packages.sh: these packages are missing and need root to install: ${missing[*]}; install sudo or run as root" >&2
+    exit 1
+  }
+  sudo=(sudo)
+fi
+echo "Installing Debian packages: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+# Services of the packages must not start: the inventory service runs its own broker.
+"${sudo[@]}" apt-get update -qq
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
