@@ -40,9 +40,12 @@ let package = Package(
       dependencies: ["WherryJSON", "WherryModel", .product(name: "Yams", package: "Yams", condition: service)],
       swiftSettings: strict),
     .target(name: "WherryPlanning", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
-    .target(name: "WherryLifecycle", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
-    .target(name: "WherryRollout", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
     .target(name: "WherryWire", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
+    .target(
+      name: "WherryLifecycle", dependencies: ["WherryJSON", "WherryModel", "WherryPlanning", "WherryWire"],
+      swiftSettings: strict),
+    .target(
+      name: "WherryRollout", dependencies: ["WherryJSON", "WherryModel", "WherryWire"], swiftSettings: strict),
 
     // L2: adapters, one outside thing each.
     .target(name: "WherryCrypto", dependencies: ["WherryModel", "COpenSSL"], swiftSettings: strict),
@@ -122,8 +125,8 @@ let tests: [(String, [Target.Dependency])] = [
   ("WherryModel", ["WherryJSON"]),
   ("WherryRecipe", ["WherryJSON", "WherryModel"]),
   ("WherryPlanning", ["WherryJSON", "WherryModel"]),
-  ("WherryLifecycle", ["WherryJSON", "WherryModel"]),
-  ("WherryRollout", ["WherryJSON", "WherryModel"]),
+  ("WherryLifecycle", ["WherryJSON", "WherryModel", "WherryPlanning", "WherryWire"]),
+  ("WherryRollout", ["WherryJSON", "WherryModel", "WherryWire"]),
   ("WherryWire", ["WherryJSON", "WherryModel"]),
   ("WherryCrypto", ["WherryModel"]),
   ("WherrySQLite", []),

@@ -1,0 +1,34 @@
+import WherryModel
+
+package enum RolloutEvent: Hashable, Sendable {
+  case start
+  /// A device's report of this deployment. `digestMatches`: the plan that it says it runs is the one it was given.
+  case reported(DeviceName, DeploymentStatus, Failure?, digestMatches: Bool)
+  case online(DeviceName, Bool)
+  case pause
+  case resume
+  case cancel
+  /// The device came into the target.
+  case joined(DeviceName, isOnline: Bool)
+  /// The device left the target or was removed.
+  case left(DeviceName)
+  case tick
+}
+
+package enum RolloutAction: Hashable, Sendable {
+  /// Give these devices their new desired state, in this order.
+  case release([DeviceName])
+  /// The failure budget is spent; no wave opens until a person resumes (policy `pause`) or ever (policy `stop`).
+  case halted(reason: String)
+  case completed
+}
+
+/// A device as it was when the rollout began.
+package struct RolloutDevice: Hashable, Sendable {
+  package var name: DeviceName
+  package var isOnline: Bool
+  package init(name: DeviceName, isOnline: Bool) {
+    self.name = name
+    self.isOnline = isOnline
+  }
+}
