@@ -1,0 +1,49 @@
+import Testing
+import WherryModel
+
+@testable import WherryOCI
+
+@Suite struct ImageReferenceTests {
+  private static let hex = String(repeating: "ab", count: 32)
+
+  @Test(arguments: [
+    ("nginx", "docker.io/library/nginx:latest"),
+    ("nginx:1.25", "docker.io/library/nginx:1.25"),
+    ("team/web", "docker.io/team/web:latest"),
+    ("docker.io/nginx", "docker.io/library/nginx:latest"),
+    ("localhost/web", "localhost/web:latest"),
+    ("localhost:5000/web:1", "localhost:5000/web:1"),
+    ("127.0.0.1:5055/example/web:1.0.0", "127.0.0.1:5055/example/web:1.0.0"),
+    ("registry.example.com/a/b-c/d__e/f.g:Tag_1.2-3", "registry.example.com/a/b-c/d__e/f.g:Tag_1.2-3"),
+    ("registry.example.com/a/b----c", "registry.example.com/a/b----c:latest"),
+    ("r.example.com/a@sha256:\(hex)", "r.example.com/a@sha256:\(hex)"),
+    ("r.example.com/a:1@sha256:\(hex)", "r.example.com/a:1@sha256:\(hex)"),
+  ])
+  func isReadAsDockerReadsIt(_ text: String, _ full: String) throws {
+    #expect(try ImageReference(parsing: text).description == full)
+  }
+
+  @Test(arguments: [
+    "", ":1", "@", "/", "a/", "/a", "A", "a/B", "a:", "a:-x", "a:b c", "a..b", "a___b", ".a", "a.", "a//b",
+    "a@sha256:12",
+    "a@sha512:\(hex)", "a@sha256:\(hex.uppercased())", "example.com:0/a", "example.com:99999/a", "exa mple.com/a",
+    "-x.com/a", "https://example.com/a", "a/../b", "a\n", "ä", "example.com:/a",
+    String(repeating: "a", count: 256), "a:" + String(repeating: "b", count: 129),
+  ])
+  func whatIsNotAReferenceIsRefusedWithTheReason(_ text: String) {
+    let failure = #expect(throws: Failure.self) { try ImageReference(parsing: text) }
+    #expect(failure?.code == "image.reference")
+    #expect(failure?.remedy.isEmpty == false)
+  }
+
+  @Test func theDefaultRegistryCanBeConfigured() throws {
+    let reference = try ImageReference(parsing: "web:1", defaultRegistry: "r.example.com")
+    #expect(reference.registry == "r.example.com")
+    #expect(reference.repository == "web")
+  }
+
+  @Test func aDigestIsWhatIsAskedFor() throws {
+    #expect(try ImageReference(parsing: "a:1@sha256:\(Self.hex)").manifestName == "sha256:\(Self.hex)")
+    #expect(try ImageReference(parsing: "a:1").manifestName == "1")
+  }
+}
