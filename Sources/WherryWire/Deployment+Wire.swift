@@ -1,0 +1,96 @@
+import WherryJSON
+import WherryModel
+
+extension DeploymentTarget: WireValue {
+  package var json: JSON {
+    switch self {
+    case .group(let name): ["group": .string(name.rawValue)]
+    case .device(let name): ["device": .string(name.rawValue)]
+    }
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    let group = try cursor.optional("group")
+    let device = try cursor.optional("device")
+    switch (group, device) {
+    case (let group?, nil): self = .group(try group.name())
+    case (nil, let device?): self = .device(try device.name())
+    case (nil, nil), (_?, _?): throw cursor.fail("name one target: either \"group\" or \"device\"")
+    }
+  }
+}
+
+extension DeployedComponent: WireValue {
+  package var json: JSON {
+    .members([("version", .string(requirement.text)), ("reset", reset.nonEmpty.map(JSON.strings)), ("merge", merge)])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(
+      requirement: try cursor.require("version").requirement(), reset: try cursor.optional("reset")?.strings() ?? [],
+      merge: try cursor.optional("merge")?.json)
+  }
+}
+
+extension Deployment: WireValue {
+  package var json: JSON {
+    [
+      "id": .integer(id.rawValue), "target": target.json, "components": .named(components, \.json),
+      "rollout": rollout.json, "apply": apply.json,
+    ]
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    let request = try DeploymentRequest(cursor)
+    self.init(
+      id: DeploymentID(try cursor.require("id").integer()), target: request.target, components: request.components,
+      rollout: request.rollout, apply: request.apply)
+  }
+}
+
+extension RolloutPolicy: WireValue {
+  package var json: JSON {
+    let sizes: [JSON] = waves.map { wave in
+      switch wave {
+      case .count(let count): ["count": .int(count)]
+      case .percent(let percent): ["percent": .int(percent)]
+      }
+    }
+    return [
+      "waves": .array(sizes), "soakMilliseconds": .integer(soakMilliseconds), "failuresMaximum": .int(failuresMaximum),
+      "concurrencyMaximum": .int(concurrencyMaximum), "deviceTimeoutSeconds": .int(deviceTimeoutSeconds),
+      "onFailure": .string(onFailure.rawValue),
+    ]
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init()
+    if let value = try cursor.optional("waves") {
+      waves = try value.list { (element) throws(JSONShapeError) in try Self.size(element) }
+      guard (1...100).contains(waves.count) else { throw value.fail("a rollout has 1 to 100 waves") }
+    }
+    if let value = try cursor.optional("soakMilliseconds") { soakMilliseconds = try value.size() }
+    if let value = try cursor.optional("failuresMaximum") { failuresMaximum = try Self.natural(value) }
+    if let value = try cursor.optional("concurrencyMaximum") { concurrencyMaximum = try Self.natural(value) }
+    if let value = try cursor.optional("deviceTimeoutSeconds") { deviceTimeoutSeconds = try Self.natural(value) }
+    if let value = try cursor.optional("onFailure") { onFailure = try value.word() }
+  }
+
+  private static func size(_ cursor: JSONCursor) throws(JSONShapeError) -> Size {
+    if let count = try cursor.optional("count") {
+      let value = try count.int()
+      guard value > 0 else { throw count.fail("a wave has at least one device") }
+      return .count(value)
+    }
+    let percent = try cursor.require("percent")
+    let value = try percent.int()
+    guard (1...100).contains(value) else { throw percent.fail("\(value) is not between 1 and 100 percent") }
+    return .percent(value)
+  }
+
+  private static func natural(_ cursor: JSONCursor) throws(JSONShapeError) -> Int {
+    let value = try cursor.int()
+    guard value >= 0 else { throw cursor.fail("\(value) is negative; use 0 or more") }
+    return value
+  }
+}

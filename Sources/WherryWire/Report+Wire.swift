@@ -1,0 +1,91 @@
+import WherryJSON
+import WherryModel
+
+extension Failure: WireValue {
+  package static let logLinesMaximum = 20
+  package static let logLineBytesMaximum = 400
+
+  package var json: JSON {
+    .members([
+      ("class", .string(failureClass.rawValue)), ("code", .string(code)), ("message", .string(message)),
+      ("remedy", remedy.nonEmpty.map(JSON.string)), ("component", (component?.rawValue).map(JSON.string)),
+      ("log", log.nonEmpty.map(JSON.strings)),
+    ])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(
+      try cursor.require("class").choice(), code: try cursor.require("code").string(),
+      message: try cursor.require("message").string(), remedy: try cursor.optional("remedy")?.string() ?? "",
+      component: try cursor.optional("component")?.name(), log: try cursor.optional("log")?.strings() ?? [])
+  }
+}
+
+extension ComponentReport: WireValue {
+  package var json: JSON {
+    .members([
+      ("name", .string(name.rawValue)), ("version", .string(version.description)), ("state", .string(state.rawValue)),
+      ("restarts", .int(restarts)), ("failure", failure?.json),
+    ])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(
+      name: try cursor.require("name").name(), version: try cursor.require("version").version(),
+      state: try cursor.require("state").choice(), restarts: try cursor.optional("restarts")?.int() ?? 0)
+    if let value = try cursor.optional("failure") { failure = try Failure(value) }
+  }
+}
+
+extension DeviceReport: WireValue {
+  package var json: JSON {
+    .members([
+      ("v", 1), ("sequence", .integer(sequence)), ("generation", .integer(generation.rawValue)),
+      ("status", (status?.rawValue).map(JSON.string)), ("plan", (plan?.description).map(JSON.string)),
+      ("running", (running?.description).map(JSON.string)), ("failure", failure?.json),
+      ("bytesDone", bytesDone == 0 ? nil : .integer(bytesDone)),
+      ("bytesTotal", bytesTotal == 0 ? nil : .integer(bytesTotal)), ("components", .array(components.map(\.json))),
+    ])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    try cursor.requireVersion("the report")
+    self.init(
+      sequence: try cursor.require("sequence").integer(), generation: try cursor.require("generation").generation(),
+      status: try cursor.optional("status")?.choice(),
+      components: try cursor.require("components").list { (element) throws(JSONShapeError) in
+        try ComponentReport(element)
+      })
+    plan = try cursor.optional("plan")?.digest()
+    running = try cursor.optional("running")?.digest()
+    if let value = try cursor.optional("failure") { failure = try Failure(value) }
+    bytesDone = try cursor.optional("bytesDone")?.size() ?? 0
+    bytesTotal = try cursor.optional("bytesTotal")?.size() ?? 0
+  }
+}
+
+extension Presence: WireValue {
+  package var json: JSON {
+    ["isOnline": .bool(isOnline), "agentVersion": .string(agentVersion), "bootID": .string(bootID)]
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(
+      isOnline: try cursor.require("isOnline").bool(),
+      agentVersion: try cursor.optional("agentVersion")?.string() ?? "",
+      bootID: try cursor.optional("bootID")?.string() ?? "")
+  }
+}
+
+extension Platform: WireValue {
+  package var json: JSON { .map(attributes) }
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) { self.init(try cursor.stringMap()) }
+}
+
+/// The payload of `acked`: reports up to this sequence are committed by the service.
+package struct Acknowledgement: Hashable, Sendable, WireValue {
+  package var sequence: Int64
+  package init(sequence: Int64) { self.sequence = sequence }
+  package var json: JSON { ["sequence": .integer(sequence)] }
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) { sequence = try cursor.require("sequence").integer() }
+}
