@@ -1,0 +1,221 @@
+import WherryJSON
+import WherryModel
+import WherryPlanning
+
+/// The way of one desired state: fetch, apply, settle, commit; or back. The newest always wins: it takes the place of
+/// one under way, which then never concludes.
+extension DeviceMachine {
+  mutating func accept(_ reference: PlanReference, _ plan: Plan, _ now: Instant, _ actions: inout [DeviceAction]) {
+    // Retained messages come again with each connection, and old ones may be replayed.
+    guard reference.generation > state.generation else { return }
+    state.generation = reference.generation
+    plans[reference.digest] = plan
+    let isDirty = isDeploying
+    if let replaced = state.deployment, !replaced.phase.hasBegunToChange {
+      actions.append(.cancelFetch(generation: replaced.reference.generation))
+    }
+    state.conclusion = nil
+    state.deployment = DeploymentProgress(reference: reference, phase: .fetching(FetchAttempts()), isDirty: isDirty)
+    fetchProgress = nil
+    actions.append(.fetch(generation: reference.generation, plan: plan))
+  }
+
+  /// A refusal is only reported: whoever sent it may not have been entitled to a generation, so none is taken from it.
+  mutating func refuse(
+    _ generation: Generation, _ digest: Digest?, _ failure: Failure, _ now: Instant, _ actions: inout [DeviceAction]
+  ) {
+    guard generation > state.generation else { return }
+    let conclusion = DeploymentConclusion(
+      generation: generation, digest: digest, status: .rejected, failure: failure)
+    if state.deployment == nil {
+      state.conclusion = conclusion
+    } else {
+      send(content(concluded: conclusion), now, &actions)
+    }
+  }
+
+  mutating func fetchProgressed(_ generation: Generation, done: Int64, total: Int64) {
+    guard let deployment = state.deployment, deployment.reference.generation == generation,
+      case .fetching(let attempts) = deployment.phase
+    else { return }
+    if done > fetchProgress?.done ?? 0, attempts != FetchAttempts() {
+      state.deployment?.phase = .fetching(FetchAttempts())
+    }
+    fetchProgress = FetchProgress(done: done, total: total)
+  }
+
+  mutating func fetchFailed(
+    _ generation: Generation, _ failure: Failure, _ now: Instant, _ actions: inout [DeviceAction]
+  ) {
+    guard let deployment = state.deployment, deployment.reference.generation == generation,
+      case .fetching(let attempts) = deployment.phase
+    else { return }
+    if let next = attempts.failed(with: failure, at: now) {
+      state.deployment?.phase = .fetchPaused(next.attempts, until: next.retryAt, cause: failure)
+    } else if deployment.isDirty {
+      rollBack(failure, now)
+    } else {
+      conclude(.failed, failure)
+    }
+  }
+
+  /// From here on the device changes: the new plan becomes the aim.
+  mutating func fetchSucceeded(_ generation: Generation, _ now: Instant, _ actions: inout [DeviceAction]) {
+    guard var deployment = state.deployment, deployment.reference.generation == generation,
+      !deployment.phase.hasBegunToChange
+    else { return }
+    let reference = deployment.reference
+    let plan = plan(reference)
+    let old = state.current.flatMap { state.snapshots[$0.generation] }
+    var configurations: [ComponentName: JSON] = [:]
+    for planned in plan.components {
+      configurations[planned.name] = ConfigurationMerge.apply(
+        planned.configuration, to: old?.configurations[planned.name])
+    }
+    let committed = state.current.map { identities(of: $0) } ?? [:]
+    state.snapshots[generation] = DeviceState.Snapshot(digest: reference.digest, configurations: configurations)
+    state.aim = reference
+    let wanted = wantedIdentities()
+    deployment.isChange =
+      deployment.isDirty || reference.digest != state.current?.digest
+      || wanted != state.components.mapValues(\.identity)
+    deployment.excused = excuse(wanted, committed)
+    deployment.phase = .applying(deadline: now.advanced(bySeconds: plan.policy.timeoutSeconds))
+    deployment.isDirty = true
+    state.deployment = deployment
+    fetchProgress = nil
+  }
+
+  /// Splits what stays as it is: what was committed and is failing is left alone; all else is looked at afresh.
+  private mutating func excuse(
+    _ wanted: [ComponentName: String], _ committed: [ComponentName: String]
+  ) -> Set<ComponentName> {
+    var excused: Set<ComponentName> = []
+    for name in wanted.keys.sorted() {
+      guard var machine = state.components[name], machine.identity == wanted[name] else { continue }
+      switch machine.phase {
+      case .waiting, .recovering, .broken:
+        if committed[name] == machine.identity {
+          excused.insert(name)
+          continue
+        }
+        machine.restart()
+      case .new, .preparing, .installed, .starting, .running, .shuttingDown, .stopping, .uninstalling, .uninstalled,
+        .finished:
+        machine.forgive()
+      }
+      state.components[name] = machine
+    }
+    return excused
+  }
+
+  /// Whether anything changed.
+  mutating func advanceDeployment(_ now: Instant, _ actions: inout [DeviceAction]) -> Bool {
+    guard let deployment = state.deployment else { return false }
+    switch deployment.phase {
+    case .fetching: return false
+    case .fetchPaused(let attempts, let until, _):
+      guard now >= until else { return false }
+      state.deployment?.phase = .fetching(attempts)
+      actions.append(.fetch(generation: deployment.reference.generation, plan: plan(deployment.reference)))
+    case .applying(let deadline):
+      if let failure = failureOfAim(deployment, deadline, now) {
+        fail(failure, now)
+      } else if isAimReached(deployment) {
+        let until = settled(deployment, now)
+        state.deployment?.phase = .settling(until: until, deadline: deadline)
+      } else {
+        return false
+      }
+    case .settling(let until, let deadline):
+      if let failure = failureOfAim(deployment, deadline, now) {
+        fail(failure, now)
+        return true
+      }
+      return settle(deployment, until, deadline, now, &actions)
+    case .rollingBack(let cause, let deadline):
+      if let failure = failureOfAim(deployment, deadline, now) {
+        concludeFailedRollback(cause, failure, now)
+      } else if isAimReached(deployment) {
+        conclude(.rolledBack, cause)
+        forget(&actions)
+      } else {
+        return false
+      }
+    }
+    return true
+  }
+
+  private func settled(_ deployment: DeploymentProgress, _ now: Instant) -> Instant {
+    let settle = deployment.isChange ? plan(deployment.reference).policy.settleMilliseconds : 0
+    return now.advanced(byMilliseconds: settle)
+  }
+
+  private mutating func settle(
+    _ deployment: DeploymentProgress, _ until: Instant?, _ deadline: Instant, _ now: Instant,
+    _ actions: inout [DeviceAction]
+  ) -> Bool {
+    let isReached = isAimReached(deployment)
+    switch (until, isReached) {
+    case (nil, false): return false
+    case (.some, false): state.deployment?.phase = .settling(until: nil, deadline: deadline)
+    case (nil, true):
+      let until = settled(deployment, now)
+      state.deployment?.phase = .settling(until: until, deadline: deadline)
+    case (.some(let until), true):
+      guard now >= until else { return false }
+      commit(deployment.reference, &actions)
+    }
+    return true
+  }
+
+  private mutating func commit(_ reference: PlanReference, _ actions: inout [DeviceAction]) {
+    if state.current?.digest != reference.digest { state.previous = state.current }
+    state.current = reference
+    conclude(.committed, nil)
+    forget(&actions)
+    actions.append(.commit(reference))
+  }
+
+  private mutating func fail(_ failure: Failure, _ now: Instant) {
+    guard let deployment = state.deployment else { return }
+    switch plan(deployment.reference).policy.failureHandling {
+    case .rollback: rollBack(failure, now)
+    case .doNothing: conclude(.failed, failure)
+    }
+  }
+
+  private mutating func rollBack(_ cause: Failure, _ now: Instant) {
+    guard let deployment = state.deployment else { return }
+    let timeout = plan(deployment.reference).policy.timeoutSeconds
+    state.aim = state.current
+    state.deployment?.phase = .rollingBack(cause: cause, deadline: now.advanced(bySeconds: timeout))
+  }
+
+  /// The committed plan does not come up either. It stays the aim: what can be mended by trying again is tried.
+  private mutating func concludeFailedRollback(_ cause: Failure, _ failure: Failure, _ now: Instant) {
+    var whole = cause
+    whole.message += "; going back to the previous state failed too: \(failure.message)"
+    conclude(.failed, whole)
+    for name in state.components.keys.sorted() {
+      guard var machine = state.components[name] else { continue }
+      machine.reviveAfterDeployment(context(of: machine, now))
+      state.components[name] = machine
+    }
+  }
+
+  private mutating func conclude(_ status: DeploymentStatus, _ failure: Failure?) {
+    guard let reference = state.deployment?.reference else { return }
+    state.conclusion = DeploymentConclusion(
+      generation: reference.generation, digest: reference.digest, status: status, failure: failure)
+    state.deployment = nil
+    fetchProgress = nil
+  }
+
+  /// What left the device since the last conclusion left it for good.
+  private mutating func forget(_ actions: inout [DeviceAction]) {
+    state.forgotten = state.leaving
+    state.leaving = []
+    actions += state.forgotten.sorted().map { .forget($0) }
+  }
+}

@@ -1,0 +1,69 @@
+import WherryModel
+
+/// Every change that people can see is reported, once per event; progress at most every two seconds.
+extension DeviceMachine {
+  static let progressIntervalMilliseconds: Int64 = 2_000
+
+  mutating func report(_ event: DeviceEvent, _ now: Instant, _ actions: inout [DeviceAction]) {
+    let content = content(concluded: state.conclusion)
+    var isDue = content != reported
+    switch event {
+    case .desired(let generation, _, _):
+      // The service asks again for what it has no answer to.
+      if generation == state.generation && state.deployment == nil { isDue = true }
+    case .refused(let generation, _, _):
+      if generation == state.conclusion?.generation { isDue = true }
+    case .fetchProgress(_, let done, let total):
+      let isTime = now.milliseconds(since: reportedAt) >= Self.progressIntervalMilliseconds || done == total
+      if fetchProgress != nil && isTime { isDue = true }
+    case .started, .fetched, .fetchFailed, .workloadStarted, .workloadFailed, .workloadEnded, .health,
+      .restartRequested, .tick:
+      break
+    }
+    guard isDue else { return }
+    reported = content
+    send(content, now, &actions)
+  }
+
+  /// Numbers the report and hands it to the outbox.
+  mutating func send(_ content: DeviceReport, _ now: Instant, _ actions: inout [DeviceAction]) {
+    var report = content
+    report.sequence = state.nextSequence
+    if state.deployment?.reference.generation == report.generation, let progress = fetchProgress {
+      report.bytesDone = progress.done
+      report.bytesTotal = progress.total
+    }
+    state.nextSequence += 1
+    reportedAt = now
+    actions.append(.report(report))
+  }
+
+  /// What there is to report, without sequence and progress.
+  func content(concluded: DeploymentConclusion?) -> DeviceReport {
+    let components = state.components.keys.sorted().compactMap { state.components[$0]?.report }
+    var report = DeviceReport(sequence: 0, generation: Generation(0), status: nil, components: components)
+    report.running = state.current?.digest
+    if let concluded {
+      report.generation = concluded.generation
+      report.status = concluded.status
+      report.plan = concluded.digest
+      report.failure = concluded.failure
+    } else if let deployment = state.deployment {
+      report.generation = deployment.reference.generation
+      report.status = deployment.phase.status
+      report.plan = deployment.reference.digest
+      report.failure = deployment.phase.failure
+    }
+    return report
+  }
+}
+
+extension DeploymentPhase {
+  /// Why it does not go on, or goes back.
+  var failure: Failure? {
+    switch self {
+    case .fetchPaused(_, _, let cause), .rollingBack(let cause, _): cause
+    case .fetching, .applying, .settling: nil
+    }
+  }
+}

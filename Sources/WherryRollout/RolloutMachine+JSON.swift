@@ -1,0 +1,90 @@
+import WherryJSON
+import WherryModel
+import WherryWire
+
+/// The journal's form. Read by another version of the service too: unknown members are ignored.
+extension RolloutMachine: WireValue {
+  package var json: JSON {
+    .members([
+      ("v", .integer(1)),
+      ("policy", policy.json),
+      ("state", .string(state.name)),
+      ("reason", state.reason.isEmpty ? nil : .string(state.reason)),
+      ("openWave", .int(openWave)),
+      ("waveCount", .int(waveCount)),
+      ("soakUntil", soakUntil.map { .integer($0.milliseconds) }),
+      ("failuresAccepted", .int(failuresAccepted)),
+      ("members", .array(members.map(\.json))),
+    ])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    try cursor.requireVersion("a rollout")
+    self.init(policy: try RolloutPolicy(cursor.require("policy")), devices: [])
+    state = try Self.state(cursor)
+    openWave = try cursor.require("openWave").int()
+    waveCount = max(1, try cursor.require("waveCount").int())
+    soakUntil = try cursor.optional("soakUntil")?.instant()
+    failuresAccepted = try cursor.require("failuresAccepted").int()
+    members = try cursor.require("members").list { (member) throws(JSONShapeError) in try Member(member) }
+    if let stray = members.first(where: { !(0..<waveCount).contains($0.wave) }) {
+      throw cursor.fail("device \(stray.name) is in wave \(stray.wave), but there are \(waveCount)")
+    }
+  }
+
+  private static func state(_ cursor: JSONCursor) throws(JSONShapeError) -> RolloutState {
+    let name = try cursor.require("state")
+    let reason = try cursor.optional("reason")?.string() ?? ""
+    switch try name.string() {
+    case "created": return .created
+    case "rolling": return .rolling
+    case "paused": return .paused(reason: reason)
+    case "halted": return .halted(reason: reason)
+    case "completed": return .completed
+    case "cancelled": return .cancelled
+    case let other: throw name.fail("\"\(other.prefix(40))\" is not a state of a rollout known here")
+    }
+  }
+}
+
+extension RolloutMachine.Member {
+  var json: JSON {
+    var outcomeName: String?
+    var failure: Failure?
+    switch outcome {
+    case .committed: outcomeName = "committed"
+    case .failed(let cause):
+      outcomeName = "failed"
+      failure = cause
+    case nil: break
+    }
+    return .members([
+      ("name", .string(name.rawValue)),
+      ("wave", .int(wave)),
+      ("isOnline", .bool(isOnline)),
+      ("isReleased", isReleased ? .bool(true) : nil),
+      ("outcome", outcomeName.map { .string($0) }),
+      ("failure", failure?.json),
+      ("since", since.map { .integer($0.milliseconds) }),
+    ])
+  }
+
+  init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    name = try cursor.require("name").name()
+    wave = try cursor.require("wave").int()
+    isOnline = try cursor.require("isOnline").bool()
+    isReleased = try cursor.optional("isReleased")?.bool() ?? false
+    since = try cursor.optional("since")?.instant()
+    guard let outcomeName = try cursor.optional("outcome") else { return }
+    switch try outcomeName.string() {
+    case "committed": outcome = .committed
+    case "failed":
+      if let failure = try cursor.optional("failure") {
+        outcome = .failed(try Failure(failure))
+      } else {
+        outcome = .failed(nil)
+      }
+    case let other: throw outcomeName.fail("\"\(other.prefix(40))\" is not an outcome known here")
+    }
+  }
+}
