@@ -1,0 +1,24 @@
+/// Where one agent keeps what it has in the kernel and under /run. Two agents on one machine share none of it.
+package struct HostConfiguration: Hashable, Sendable {
+  /// Short and unique per agent: cgroup `wherry/<agentID>/<workload>`, bridge `wh-<agentID>`.
+  package var agentID: String
+  /// On a tmpfs: `/run/wherry/<agentID>`.
+  package var stateDirectory: String
+  package var shimPath: String
+  /// For bridges: `10.88.1.0/24`. Nil = workloads with a bridge are refused.
+  package var subnet: String?
+  /// Where published ports answer; nil = every local address.
+  package var publishAddress: String?
+  /// Tests point it at a tree of their own.
+  package var cgroupRoot: String = "/sys/fs/cgroup"
+
+  package init(
+    agentID: String, stateDirectory: String, shimPath: String, subnet: String? = nil, publishAddress: String? = nil
+  ) {
+    self.agentID = agentID
+    self.stateDirectory = stateDirectory
+    self.shimPath = shimPath
+    self.subnet = subnet
+    self.publishAddress = publishAddress
+  }
+}

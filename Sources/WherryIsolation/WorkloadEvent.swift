@@ -1,0 +1,41 @@
+/// How a workload ended.
+package struct WorkloadExit: Hashable, Sendable {
+  package var code: Int32?
+  package var signal: Int32?
+  /// The kernel killed something in it for want of memory.
+  package var outOfMemory: Bool
+  package init(code: Int32? = nil, signal: Int32? = nil, outOfMemory: Bool = false) {
+    self.code = code
+    self.signal = signal
+    self.outOfMemory = outOfMemory
+  }
+  package var isSuccess: Bool { code == 0 }
+}
+
+package enum WorkloadEvent: Hashable, Sendable {
+  /// `execve` happened; the pid is the host's. Sent again to an agent that adopts.
+  case started(pid: Int32)
+  /// Nothing runs. `step` names what was being done ("mount the overlay root"), `sentence` is for people.
+  case failedToStart(step: String, errno: Int32, sentence: String)
+  case exited(WorkloadExit)
+  /// The shim died before it could say how the workload ended; the workload was killed.
+  case lost
+}
+
+/// What `adopt()` found of one workload.
+package struct AdoptedWorkload {
+  package let id: String
+  package let identity: String
+  /// Nil = it is not running any more.
+  package let link: WorkloadLink?
+  /// Nil with a nil link = lost, or it never started (`failure`).
+  package let exit: WorkloadExit?
+  /// Set when it never started: `.failedToStart`.
+  package let failure: WorkloadEvent?
+}
+
+package struct WorkloadStatistics: Hashable, Sendable {
+  package var memoryBytes: Int64?
+  package var cpuMicroseconds: Int64?
+  package var pids: Int?
+}
