@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a purpose needs, and nothing when all are there.
-#   packages.sh build|service|device|sample|test …
+#   packages.sh build|service|device|sample|peer|test …
 set -euo pipefail
 
 packages_for() {
@@ -9,8 +9,9 @@ packages_for() {
     service) echo mosquitto ca-certificates ;;
     device) echo nftables ca-certificates ;;
     sample) echo busybox-static docker-registry skopeo curl ;;
-    test) echo openssl sqlite3 jq iproute2 procps python3 chromium ;;
-    *) echo "packages.sh: unknown purpose \"$1\"; use build, service, device, sample or test" >&2; exit 2 ;;
+    peer) echo podman crun conmon util-linux ;;
+    test) echo openssl sqlite3 jq iproute2 procps python3 ;;
+    *) echo "packages.sh: unknown purpose \"$1\"; use build, service, device, sample, peer or test" >&2; exit 2 ;;
   esac
 }
 
