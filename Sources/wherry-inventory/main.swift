@@ -1,1 +1,3 @@
-print("scaffold")
+import ArgumentParser
+
+await InventoryCommand.main()

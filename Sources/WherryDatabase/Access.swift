@@ -1,0 +1,143 @@
+import WherryJSON
+import WherryModel
+import WherrySQLite
+import WherryWire
+
+/// Permission to provision devices. The token itself is shown once and stored only as a hash.
+package struct ClaimRecord: Hashable, Sendable {
+  package var id: String
+  package var tokenHash: String
+  package var device: DeviceName?
+  package var groups: [GroupName]
+  package var labels: [String: String]
+  package var usesLeft: Int
+  package var createdAt: Instant
+  package var expires: Instant
+  /// The last device that used it and the digest of its request: the same request again gets the same answer, so a
+  /// lost response does not strand a device.
+  package var lastDevice: DeviceName?
+  package var lastRequest: Digest?
+
+  package init(
+    id: String, tokenHash: String, device: DeviceName?, groups: [GroupName], labels: [String: String], usesLeft: Int,
+    createdAt: Instant, expires: Instant
+  ) {
+    self.id = id
+    self.tokenHash = tokenHash
+    self.device = device
+    self.groups = groups
+    self.labels = labels
+    self.usesLeft = usesLeft
+    self.createdAt = createdAt
+    self.expires = expires
+  }
+}
+
+extension InventoryDatabase {
+  package func insert(_ claim: ClaimRecord) throws {
+    let request = JSON.object([
+      "device": claim.device.map { .string($0.rawValue) } ?? .null,
+      "groups": .array(claim.groups.map { .string($0.rawValue) }),
+      "labels": .object(claim.labels.mapValues { .string($0) }),
+    ])
+    try store.run(
+      "INSERT INTO claims(id, token_hash, request, uses_left, created_at, expires_at) VALUES(?, ?, ?, ?, ?, ?)",
+      [
+        .text(claim.id), .text(claim.tokenHash), .text(request.canonical), .integer(Int64(claim.usesLeft)),
+        .instant(claim.createdAt), .instant(claim.expires),
+      ])
+  }
+
+  package func claim(tokenHash: String) throws -> ClaimRecord? {
+    try store.query("SELECT * FROM claims WHERE token_hash = ?", [.text(tokenHash)]).first.map(Self.claim)
+  }
+
+  package func claims() throws -> [ClaimRecord] {
+    try store.query("SELECT * FROM claims ORDER BY created_at, id").map(Self.claim)
+  }
+
+  package func recordUse(of claim: ClaimRecord, by device: DeviceName, request: Digest) throws {
+    try store.run(
+      "UPDATE claims SET uses_left = uses_left - 1, last_device = ?, last_request = ? WHERE id = ?",
+      [.text(device.rawValue), .text(request.description), .text(claim.id)])
+  }
+
+  /// True if there was one.
+  package func removeClaim(_ id: String) throws -> Bool {
+    try store.run("DELETE FROM claims WHERE id = ?", [.text(id)])
+    return store.changes > 0
+  }
+
+  private static func claim(_ row: SQLiteRow) throws -> ClaimRecord {
+    let request = try row.json("request")
+    var claim = ClaimRecord(
+      id: try row.string("id"), tokenHash: try row.string("token_hash"),
+      device: request["device"]?.stringValue.map { DeviceName(trusted: $0) },
+      groups: (request["groups"]?.arrayValue ?? []).compactMap(\.stringValue).map { GroupName(trusted: $0) },
+      labels: (request["labels"]?.objectValue ?? [:]).compactMapValues(\.stringValue),
+      usesLeft: Int(try row.integer("uses_left")), createdAt: try row.instant("created_at"),
+      expires: try row.instant("expires_at"))
+    claim.lastDevice = row.optionalString("last_device").map { DeviceName(trusted: $0) }
+    claim.lastRequest = row.optionalDigest("last_request")
+    return claim
+  }
+}
+
+// MARK: - Operators
+
+package enum OperatorRole: String, Hashable, Sendable, CaseIterable { case viewer, `operator`, admin }
+
+package struct OperatorToken: Hashable, Sendable {
+  package var name: String
+  package var role: OperatorRole
+  package init(name: String, role: OperatorRole) {
+    self.name = name
+    self.role = role
+  }
+}
+
+extension InventoryDatabase {
+  /// Replaces a token of the same name.
+  package func setToken(_ token: OperatorToken, hash: String, at now: Instant) throws {
+    try store.run(
+      """
+      INSERT INTO tokens(name, role, hash, created_at) VALUES(?, ?, ?, ?)
+      ON CONFLICT(name) DO UPDATE SET role = excluded.role, hash = excluded.hash, created_at = excluded.created_at
+      """, [.text(token.name), .text(token.role.rawValue), .text(hash), .instant(now)])
+  }
+
+  package func hasTokens() throws -> Bool { try !store.query("SELECT 1 FROM tokens LIMIT 1").isEmpty }
+
+  package func token(hash: String) throws -> OperatorToken? {
+    try store.query("SELECT name, role FROM tokens WHERE hash = ?", [.text(hash)]).first.flatMap(Self.token)
+  }
+
+  package func insertSession(hash: String, token: String, expires: Instant) throws {
+    try store.run(
+      "INSERT INTO sessions(hash, token, expires_at) VALUES(?, ?, ?)",
+      [.text(hash), .text(token), .instant(expires)])
+  }
+
+  package func session(hash: String, at now: Instant) throws -> OperatorToken? {
+    try store.query(
+      """
+      SELECT tokens.name, tokens.role FROM sessions JOIN tokens ON tokens.name = sessions.token
+      WHERE sessions.hash = ? AND sessions.expires_at > ?
+      """, [.text(hash), .instant(now)]
+    ).first.flatMap(Self.token)
+  }
+
+  package func removeSession(hash: String) throws {
+    try store.run("DELETE FROM sessions WHERE hash = ?", [.text(hash)])
+  }
+
+  package func removeSessions(expiredBefore now: Instant) throws {
+    try store.run("DELETE FROM sessions WHERE expires_at <= ?", [.instant(now)])
+  }
+
+  private static func token(_ row: SQLiteRow) throws -> OperatorToken? {
+    OperatorRole(rawValue: try row.string("role")).map {
+      OperatorToken(name: row.optionalString("name") ?? "", role: $0)
+    }
+  }
+}

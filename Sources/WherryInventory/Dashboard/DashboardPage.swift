@@ -1,0 +1,163 @@
+import WherryDatabase
+import WherryModel
+import WherryWire
+
+/// The dashboard's values, ready for the template: words and numbers, no decisions left.
+struct DashboardPage {
+  static let deploymentsMaximum = 12
+
+  let fleet: FleetSummary
+  let devices: [DeviceSummary]
+  let deployments: [DeploymentSummary]
+
+  init(of engine: InventoryEngine) async throws {
+    fleet = try await engine.fleet()
+    devices = try await engine.devices()
+    deployments = Array(try await engine.deployments().prefix(Self.deploymentsMaximum))
+  }
+
+  var values: [String: Any] {
+    let columns = Set(devices.flatMap { $0.components.map(\.name) }).sorted()
+    let failures = failures()
+    return [
+      "cards": cards, "hasDevices": !devices.isEmpty, "columns": columns.map(\.rawValue),
+      "devices": devices.map { row($0, columns: columns) }, "hasDeployments": !deployments.isEmpty,
+      "deployments": deployments.map(article), "hasFailures": !failures.isEmpty, "failures": failures,
+    ]
+  }
+
+  private var cards: [[String: Any]] {
+    func count(_ states: ComponentState...) -> Int { states.reduce(0) { $0 + (fleet.byComponentState[$1.rawValue] ?? 0) } }
+    let failing = count(.errored, .broken)
+    let active = deployments.filter { DeploymentState(rawValue: $0.state)?.isFinal == false }.count
+    return [
+      ["label": "devices", "value": fleet.devices, "tone": ""],
+      ["label": "online", "value": fleet.online, "tone": fleet.online == fleet.devices ? "good" : "busy"],
+      ["label": "components running", "value": count(.running, .finished), "tone": "good"],
+      ["label": "components failing", "value": failing, "tone": failing == 0 ? "" : "bad"],
+      ["label": "deployments under way", "value": active, "tone": active == 0 ? "" : "busy"],
+    ]
+  }
+
+  private func row(_ device: DeviceSummary, columns: [ComponentName]) -> [String: Any] {
+    var row: [String: Any] = [
+      "name": device.name.rawValue, "presence": device.isOnline ? "online" : "offline",
+      "platform": ["os", "architecture"].compactMap { device.platform.attributes[$0] }.joined(separator: "/"),
+      "groups": device.groups.map(\.rawValue).joined(separator: ", "), "generation": device.generation.rawValue,
+      "seen": device.isOnline ? "" : "last seen " + (device.lastSeen.map(Timestamp.text) ?? "never"),
+      "cells": columns.map { cell(of: device, $0) },
+    ]
+    if let status = device.status {
+      var text = status.rawValue
+      if status == .fetching, device.bytesTotal > 0 { text += " \(device.bytesDone * 100 / device.bytesTotal)%" }
+      row["status"] = ["text": text, "tone": Self.tone(status)]
+    }
+    return row
+  }
+
+  private func cell(of device: DeviceSummary, _ name: ComponentName) -> [String: Any] {
+    var cell: [String: Any] = ["component": name.rawValue]
+    guard let component = device.components.first(where: { $0.name == name }) else { return cell }
+    var state: [String: Any] = [
+      "text": component.state.rawValue, "tone": Self.tone(component.state),
+      "version": component.version.description,
+    ]
+    if component.restarts > 0 { state["restarts"] = component.restarts }
+    cell["state"] = state
+    return cell
+  }
+
+  private func article(_ deployment: DeploymentSummary) -> [String: Any] {
+    var article: [String: Any] = [
+      "id": deployment.id.rawValue, "target": deployment.target.description, "state": deployment.state,
+      "tone": Self.tone(DeploymentState(rawValue: deployment.state)), "created": Timestamp.text(deployment.createdAt),
+      "components": deployment.components.map { "\($0.key)=\($0.value)" }.sorted(),
+      "waves": deployment.waves.map(Self.wave),
+    ]
+    if !deployment.reason.isEmpty { article["reason"] = deployment.reason }
+    if let finished = deployment.finishedAt { article["finished"] = Timestamp.text(finished) }
+    return article
+  }
+
+  private static func wave(_ wave: WaveSummary) -> [String: Any] {
+    let done = wave.committed + wave.failed
+    var words = ["\(wave.committed) of \(wave.size)"]
+    if wave.failed > 0 { words.append("\(wave.failed) failed") }
+    if wave.parked > 0 { words.append("\(wave.parked) offline") }
+    if wave.state != "done" { words.append(wave.state) }
+    return [
+      "number": wave.index + 1, "size": max(1, wave.size), "committed": wave.committed, "failed": wave.failed,
+      "done": done, "busy": max(0, wave.released - done), "text": words.joined(separator: " · "),
+    ]
+  }
+
+  /// What is wrong now: of devices and of their components, with the last words of what failed.
+  private func failures() -> [[String: Any]] {
+    devices.flatMap { device in
+      var seen: Set<Failure> = []
+      let all = [device.failure] + device.components.map(\.failure)
+      return all.compactMap { $0 }.filter { seen.insert($0).inserted }.map { failure in
+        var values: [String: Any] = [
+          "device": device.name.rawValue, "class": failure.failureClass.rawValue, "code": failure.code,
+          "message": failure.message,
+        ]
+        if let component = failure.component { values["component"] = component.rawValue }
+        if !failure.remedy.isEmpty { values["remedy"] = failure.remedy }
+        if !failure.log.isEmpty { values["log"] = failure.log.joined(separator: "\n") }
+        return values
+      }
+    }
+  }
+
+  // MARK: - Colours
+
+  private static func tone(_ status: DeploymentStatus) -> String {
+    switch status {
+    case .committed: "good"
+    case .rolledBack, .failed, .rejected: "bad"
+    case .received, .fetching, .applying, .settling, .rollingBack: "busy"
+    }
+  }
+
+  private static func tone(_ state: ComponentState) -> String {
+    switch state {
+    case .running, .finished: "good"
+    case .errored, .broken: "bad"
+    case .new, .installed, .starting, .stopping: "busy"
+    }
+  }
+
+  private static func tone(_ state: DeploymentState?) -> String {
+    switch state {
+    case .completed: "good"
+    case .halted: "bad"
+    case .rolling, .paused: "busy"
+    case .cancelled, .superseded, nil: ""
+    }
+  }
+}
+
+/// `2026-11-24 03:47:12Z`, without a date library: days since 1970 to a civil date (Howard Hinnant's algorithm).
+enum Timestamp {
+  static func text(_ instant: Instant) -> String {
+    let seconds = instant.milliseconds / 1000
+    let days = seconds / 86_400
+    let (year, month, day) = civil(days)
+    let rest = seconds % 86_400
+    return "\(year)-\(two(month))-\(two(day)) \(two(rest / 3_600)):\(two(rest / 60 % 60)):\(two(rest % 60))Z"
+  }
+
+  private static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+
+  private static func civil(_ days: Int64) -> (Int64, Int64, Int64) {
+    let shifted = days + 719_468
+    let era = shifted / 146_097
+    let dayOfEra = shifted % 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shiftedMonth = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+    return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
+  }
+}

@@ -1,0 +1,133 @@
+import WherryDatabase
+import WherryJSON
+import WherryModel
+import WherryRollout
+import WherryWire
+
+/// Driving the rollout machines. Everything here runs inside `commit`.
+extension InventoryEngine {
+  func rollout(_ id: DeploymentID) throws -> Rollout? {
+    if let rollout = rollouts[id] { return rollout }
+    guard let record = try database.deployment(id) else { return nil }
+    let rollout = Rollout(record: record, machine: try RolloutMachine(JSONCursor(record.machine)))
+    rollouts[id] = rollout
+    return rollout
+  }
+
+  /// After a restart: the machines of deployments that are under way, so that their timers run.
+  func loadRollouts() throws {
+    for record in try database.deployments(in: [.rolling, .paused, .halted]) {
+      _ = try rollout(record.deployment.id)
+    }
+  }
+
+  func drive(_ id: DeploymentID, _ event: RolloutEvent, at now: Instant) throws {
+    guard var rollout = try rollout(id), rollout.record.state.takesEvents else { return }
+    var events = [event]
+    while !events.isEmpty {
+      for action in rollout.machine.handle(events.removeFirst(), at: now) {
+        switch action {
+        case .release(let devices):
+          for device in devices {
+            guard let failure = try release(rollout.record.deployment, to: device, at: now) else { continue }
+            events.append(.reported(device, .rejected, failure, digestMatches: true))
+          }
+        case .halted(let reason):
+          environment.note("deployment \(id) halted: \(reason)")
+        case .completed:
+          environment.note("deployment \(id) completed")
+        }
+      }
+    }
+    rollout.record.take(rollout.machine, at: now)
+    rollouts[id] = rollout
+    changedRollouts.insert(id)
+  }
+
+  /// Puts the device on the deployment and orders the plan that follows. A plan that cannot be made is the device's
+  /// failure and leaves it where it was.
+  private func release(_ deployment: Deployment, to name: DeviceName, at now: Instant) throws -> Failure? {
+    guard let device = try database.device(name) else { return nil }
+    let old = try database.assignments(of: name).first { $0.target == deployment.target }
+    try database.assign(
+      AssignmentRecord(
+        device: name, target: deployment.target, deployment: deployment.id, generation: device.generation.next,
+        previous: old?.previous))
+    do {
+      try order(device, at: now)
+      return nil
+    } catch let failure as Failure {
+      if let old { try database.assign(old) } else { try database.unassign(name, from: deployment.target) }
+      return failure
+    }
+  }
+
+  /// What a device's report means for the deployments that it is on.
+  func spread(_ report: DeviceReport, of device: DeviceRecord, at now: Instant) throws {
+    guard let status = report.status else { return }
+    let assignments = try database.assignments(of: device.name).filter { $0.generation <= report.generation }
+    let isCurrent = report.generation == device.generation
+    for assignment in assignments {
+      let matches = !isCurrent || report.plan == nil || report.plan == device.plan
+      try drive(
+        assignment.deployment, .reported(device.name, status, report.failure, digestMatches: matches), at: now)
+    }
+    guard status.isTerminal, isCurrent else { return }
+    for assignment in assignments { try conclude(assignment, committed: status == .committed) }
+  }
+
+  /// A committed deployment is where the device goes back to; a failed one takes no further part in its plans.
+  private func conclude(_ assignment: AssignmentRecord, committed: Bool) throws {
+    var assignment = assignment
+    if committed {
+      guard assignment.previous != assignment.deployment else { return }
+      assignment.previous = assignment.deployment
+      try database.assign(assignment)
+    } else if let previous = assignment.previous {
+      guard previous != assignment.deployment else { return }
+      assignment.deployment = previous
+      try database.assign(assignment)
+    } else {
+      try database.unassign(assignment.device, from: assignment.target)
+    }
+  }
+
+  /// Deployments that wait for this device or watch it: of each of its targets the one that counts. A completed one is
+  /// among them, since a device that was away gets its state when it comes back.
+  func activeRollouts(of device: DeviceName) throws -> [DeploymentID] {
+    var targets: [DeploymentTarget] = [.device(device)]
+    targets += try database.groups(of: device).map { .group($0) }
+    return try targets.compactMap { target in
+      try database.deployments(of: target).first { $0.state.takesEvents }?.deployment.id
+    }
+  }
+
+  /// The deployment that a device that joins the target now shall get: the newest that was not called off, or, while
+  /// that one is halted, the last that completed.
+  func currentDeployment(of target: DeploymentTarget) throws -> DeploymentRecord? {
+    let records = try database.deployments(of: target).filter { $0.state != .cancelled && $0.state != .superseded }
+    if let first = records.first, first.state != .halted { return first }
+    return records.first { $0.state == .completed }
+  }
+}
+
+extension DeploymentState {
+  /// A completed one still takes devices that join its target.
+  var takesEvents: Bool { self != .cancelled && self != .superseded }
+}
+
+extension DeploymentRecord {
+  /// The machine's state as the deployment's row.
+  mutating func take(_ machine: RolloutMachine, at now: Instant) {
+    self.machine = machine.json
+    reason = machine.state.reason
+    switch machine.state {
+    case .created, .rolling: state = .rolling
+    case .paused: state = .paused
+    case .halted: state = .halted
+    case .completed: state = .completed
+    case .cancelled: state = .cancelled
+    }
+    finishedAt = state.isFinal ? (finishedAt ?? now) : nil
+  }
+}

@@ -1,0 +1,66 @@
+import Hummingbird
+import ServiceLifecycle
+
+/// Server-sent events (WHATWG HTML, "Server-sent events").
+enum EventStream {
+  static let keepAliveSeconds = 15
+  static let pendingMaximum = 4_096
+
+  struct Emitter: Sendable {
+    fileprivate let continuation: AsyncStream<String>.Continuation
+
+    /// False once nobody reads any more.
+    @discardableResult
+    func data(_ text: String, event: String? = nil) -> Bool {
+      // A line break within data would end the field.
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { "data: \($0)\n" }.joined()
+      return raw((event.map { "event: \($0)\n" } ?? "") + lines + "\n")
+    }
+
+    fileprivate func raw(_ text: String) -> Bool {
+      switch continuation.yield(text) {
+      case .enqueued: return true
+      case .dropped:
+        // Too slow a reader: it can connect again and read the state as it is then.
+        continuation.finish()
+        return false
+      case .terminated: return false
+      @unknown default: return false
+      }
+    }
+  }
+
+  /// `produce` runs until it returns, the client goes away or the service shuts down; its task is then cancelled.
+  static func response(
+    to request: Request, _ produce: @escaping @Sendable (Emitter) async -> Void
+  ) -> Response {
+    let body = ResponseBody { writer in
+      let (events, continuation) = AsyncStream.makeStream(
+        of: String.self, bufferingPolicy: .bufferingOldest(pendingMaximum))
+      let emitter = Emitter(continuation: continuation)
+      let producer = Task {
+        await produce(emitter)
+        continuation.finish()
+      }
+      let keepAlive = Task {
+        while (try? await Task.sleep(for: .seconds(keepAliveSeconds))) != nil, emitter.raw(": still here\n\n") {}
+      }
+      defer {
+        producer.cancel()
+        keepAlive.cancel()
+      }
+      try await withGracefulShutdownHandler {
+        try await request.body.consumeWithInboundCloseHandler { _ in
+          for await event in events { try await writer.write(ByteBuffer(string: event)) }
+        } onInboundClosed: {
+          continuation.finish()
+        }
+      } onGracefulShutdown: {
+        continuation.finish()
+      }
+      try await writer.finish(nil)
+    }
+    return Response(
+      status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"], body: body)
+  }
+}

@@ -1,0 +1,115 @@
+import ArgumentParser
+import Glibc
+import Logging
+import WherryInventory
+
+struct InventoryCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "wherry-inventory", abstract: "The inventory service of a Wherry fleet.",
+    subcommands: [Serve.self, ResetAdminToken.self])
+}
+
+struct Serve: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run the service; everything that it needs is made at first start.",
+    discussion: "Example: wherry-inventory serve --data /var/lib/wherry-inventory --public-host fleet.example.com")
+
+  @Option(help: "Directory of the database, blobs, keys and broker state.")
+  var data: String
+
+  @Option(help: ArgumentHelp("Where operators connect.", valueName: "host:port"))
+  var listen = "127.0.0.1:8443"
+
+  @Option(help: ArgumentHelp("Where devices fetch blobs.", valueName: "host:port"))
+  var deviceListen = "127.0.0.1:8444"
+
+  @Option(help: ArgumentHelp("Where the embedded broker listens.", valueName: "host:port"))
+  var brokerListen = "127.0.0.1:8883"
+
+  @Option(help: ArgumentHelp("Use this broker instead of an embedded one.", valueName: "mqtts://host:port"))
+  var broker: String?
+
+  @Option(
+    help: ArgumentHelp("A name or address that devices reach this machine by; may be repeated.", valueName: "name"))
+  var publicHost: [String] = []
+
+  @Option(help: ArgumentHelp("A registry that may be asked over plain HTTP; may be repeated.", valueName: "host:port"))
+  var insecureRegistry: [String] = []
+
+  @Option(help: ArgumentHelp("Write the admin token here when it is made, instead of printing it.", valueName: "file"))
+  var adminTokenFile: String?
+
+  @Option(help: "The mosquitto program.")
+  var mosquitto = "mosquitto"
+
+  func run() async throws {
+    try await reportingRefusals {
+      let service = try await InventoryService(try configuration(), logger: makeLogger())
+      if let token = try await service.firstToken() {
+        if let adminTokenFile { try AdminTokenFile.write(token, to: adminTokenFile) } else { say("admin token: \(token)") }
+      }
+      try await service.run { started in
+        let endpoints = started.endpoints
+        say(
+          "wherry-inventory ready in \(started.milliseconds) ms: operators \(endpoints.operatorURL), devices "
+            + "\(endpoints.deviceURL), broker mqtts://\(endpoints.brokerHost):\(endpoints.brokerPort)")
+      }
+    }
+  }
+
+  private func configuration() throws -> ServiceConfiguration {
+    var configuration = ServiceConfiguration(dataDirectory: data)
+    configuration.listen = try address(listen, "--listen")
+    configuration.deviceListen = try address(deviceListen, "--device-listen")
+    configuration.brokerListen = try address(brokerListen, "--broker-listen")
+    if let broker {
+      guard let external = ExternalBroker(broker) else {
+        throw ValidationError("--broker \(broker) is no broker's address: write mqtts://HOST:PORT.")
+      }
+      configuration.externalBroker = external
+    }
+    configuration.publicHosts = publicHost
+    configuration.insecureRegistries = Set(insecureRegistry)
+    configuration.mosquitto = mosquitto
+    return configuration
+  }
+
+  private func address(_ text: String, _ option: String) throws -> ListenAddress {
+    guard let address = ListenAddress(text) else {
+      throw ValidationError("\(option) \(text) is no address: write HOST:PORT, for example 127.0.0.1:8443.")
+    }
+    return address
+  }
+}
+
+struct ResetAdminToken: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Make a new admin token; the old one stops working. The service must be stopped.")
+
+  @Option(help: "The service's data directory.")
+  var data: String
+
+  func run() async throws {
+    try await reportingRefusals {
+      say("admin token: \(try InventoryMaintenance.resetAdminToken(dataDirectory: data))")
+    }
+  }
+}
+
+/// Standard output is for what was asked for; it is flushed at once, since others wait for these lines.
+private func say(_ line: String) {
+  print(line)
+  fflush(stdout)
+}
+
+private func makeLogger() -> Logger {
+  Logger(label: "wherry-inventory") { StreamLogHandler.standardError(label: $0) }
+}
+
+/// A refusal is one sentence on standard error, not a crash.
+private func reportingRefusals(_ body: () async throws -> Void) async throws {
+  do { try await body() } catch let refusal as Refusal {
+    fputs("wherry-inventory: \(refusal)\n", stderr)
+    throw ExitCode(1)
+  }
+}
