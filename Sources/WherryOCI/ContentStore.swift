@@ -8,7 +8,7 @@ import WherryModel
 ///     <root>/incoming/<64 hex digits>   partial: a download under way or cut off
 ///
 /// A blob comes into `sha256/` by rename after fsync, so after a crash at any moment it is there whole or not at all.
-package final class ContentStore: BlobStore {
+package final class ContentStore: BlobStore, Sendable {
   package let root: String
   private var blobs: String { root + "/sha256" }
   private var incoming: String { root + "/incoming" }
