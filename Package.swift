@@ -132,7 +132,7 @@ let tests: [(String, [Target.Dependency])] = [
   ("WherrySQLite", []),
   ("WherryDatabase", ["WherryJSON", "WherryModel", "WherryRollout", "WherryWire"]),
   ("WherryMQTT", ["WherryModel", "WherryWire"]),
-  ("WherryOCI", ["WherryJSON", "WherryModel", "WherryCrypto"]),
+  ("WherryOCI", ["WherryJSON", "WherryModel", "WherryCrypto", "WherryTransfer"]),
   ("WherryTransfer", ["WherryJSON", "WherryModel", "WherryCrypto"]),
   ("WherryIsolation", ["WherryJSON", "WherryModel"]),
   (
