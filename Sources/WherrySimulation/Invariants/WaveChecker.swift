@@ -1,0 +1,77 @@
+import WherryModel
+
+/// Judges releases by the policy's words, with its own count of who was released, is online and has ended.
+struct WaveChecker: InvariantChecker {
+  static let invariant = "no wave opens beyond policy"
+  private var policy = RolloutPolicy()
+  private var online: [Bool] = []
+  private var released: Set<Int> = []
+  private var outcomes: [Int: Bool] = [:]
+  private var failuresAccepted = 0
+  private var isCompleted = false
+
+  mutating func check(_ observation: Observation) -> String? {
+    switch observation {
+    case .rolloutBegan(let policy, let online):
+      self.policy = policy
+      self.online = online
+      released = []
+      outcomes = [:]
+      failuresAccepted = 0
+      isCompleted = false
+    case .rolloutSaw(let isOnline, let device):
+      if online.indices.contains(device) { online[device] = isOnline }
+    case .rolloutHeard(let device, let status):
+      if status == .committed { outcomes[device] = true } else if status.isTerminal { outcomes[device] = false }
+    case .rolloutResumed: if policy.onFailure == .pause && failures > budget { failuresAccepted = failures }
+    case .rolloutCompleted: isCompleted = true
+    case .rolloutReleased(let devices): return judge(devices)
+    case .ran, .gone, .powerCut, .handled, .agentStarted, .desiredIssued, .reportStored, .acknowledged,
+      .serviceStarted, .finished:
+      break
+    }
+    return nil
+  }
+
+  private var failures: Int { outcomes.values.count { !$0 } }
+  private var budget: Int { policy.failuresMaximum + failuresAccepted }
+
+  private mutating func judge(_ devices: [Int]) -> String? {
+    let before = released
+    released.formUnion(devices)
+    if failures > budget { return "devices \(devices) are released after \(failures) failures, \(budget) allowed" }
+    if isCompleted { return nil }
+    let underWay = before.filter { online[$0] && outcomes[$0] == nil }.count
+    if policy.concurrencyMaximum > 0, underWay + devices.count > policy.concurrencyMaximum {
+      return "\(underWay + devices.count) devices change at once, \(policy.concurrencyMaximum) allowed"
+    }
+    if let offline = devices.first(where: { !online[$0] }) { return "device \(offline) is released while offline" }
+    return judgeWave(before, adding: devices.count, underWay)
+  }
+
+  /// Devices that are away or failed leave their place to others.
+  private func judgeWave(_ before: Set<Int>, adding count: Int, _ underWay: Int) -> String? {
+    let proven = before.filter { outcomes[$0] == true }.count
+    let taken = proven + underWay
+    let ends = waveEnds
+    let end = ends.first { $0 >= max(1, taken) } ?? online.count
+    guard taken + count > end else { return nil }
+    if proven == 0 { return "more than \(end) devices are released although none has committed" }
+    if underWay > 0 { return "more than \(end) devices are released while \(underWay) are under way" }
+    let next = ends.first { $0 > end } ?? online.count
+    if taken + count > next { return "a wave of \(next) devices gets \(taken + count)" }
+    return nil
+  }
+
+  /// Written anew from the policy's description, not shared with the machine.
+  private var waveEnds: [Int] {
+    let count = online.count
+    let wanted = policy.waves.map { size in
+      switch size {
+      case .count(let number): min(count, number)
+      case .percent(let percent): min(count, max(1, Int((Double(count * percent) / 100).rounded(.up))))
+      }
+    }
+    return wanted.sorted() + [count]
+  }
+}

@@ -1,0 +1,178 @@
+import WherryJSON
+import WherryLifecycle
+import WherryModel
+import WherryRollout
+
+/// The service's shell: load, handle, commit with the outbox, publish; and its deaths.
+extension Simulation {
+  mutating func serviceHears(_ event: ServiceEvent) {
+    guard service.isUp else {
+      // The operator asks again; the broker keeps presence; devices send reports again.
+      switch event {
+      case .deploy, .pause, .resume: schedule(.toService(event), in: 2_500)
+      case .presence, .report, .tick: break
+      }
+      return
+    }
+    var next = service.state
+    var seen: [Observation] = []
+    decide(event, &next, &seen)
+    let dies = fault(options.faults.serviceCrash)
+    if dies && random.chance(permille: 500) {
+      switch event {
+      case .deploy, .pause, .resume: schedule(.toService(event), in: 2_500)
+      case .presence, .report, .tick: break
+      }
+      crashService()
+      return
+    }
+    service.state = next
+    for observation in seen { observe(observation) }
+    if dies {
+      crashService()
+      return
+    }
+    flush()
+    scheduleServiceTick()
+  }
+
+  private mutating func flush() {
+    let messages = service.state.outbox
+    service.state.outbox = []
+    for message in messages { publish(message) }
+  }
+
+  private mutating func decide(_ event: ServiceEvent, _ next: inout ServiceState, _ seen: inout [Observation]) {
+    switch event {
+    case .presence(let index, let isOnline):
+      seen.append(.rolloutSaw(online: isOnline, device: index))
+      advance(.online(devices[index].name, isOnline), &next, &seen)
+      if isOnline, let desired = next.desired[index] { next.outbox.append(.desired(device: index, desired)) }
+    case .report(let index, let report): store(report, of: index, &next, &seen)
+    case .deploy(let plan, let policy): deploy(plan, policy, &next, &seen)
+    case .pause: advance(.pause, &next, &seen)
+    case .resume:
+      seen.append(.rolloutResumed)
+      advance(.resume, &next, &seen)
+    case .tick: advance(.tick, &next, &seen)
+    }
+  }
+
+  private mutating func deploy(
+    _ plan: Int, _ policy: RolloutPolicy, _ next: inout ServiceState, _ seen: inout [Observation]
+  ) {
+    let remark = software.isBroken(plan) ? " (broken)" : ""
+    say("operator", "deploys plan \(plan)\(remark)")
+    let online = devices.indices.map { devices[$0].isConnected }
+    let members = devices.indices.map { RolloutDevice(name: devices[$0].name, isOnline: online[$0]) }
+    next.rollout = RolloutMachine(policy: policy, devices: members)
+    next.plan = plan
+    seen.append(.rolloutBegan(policy: policy, online: online))
+    advance(.start, &next, &seen)
+  }
+
+  private mutating func store(
+    _ report: DeviceReport, of index: Int, _ next: inout ServiceState, _ seen: inout [Observation]
+  ) {
+    if report.sequence > next.sequences[index] ?? 0 {
+      next.sequences[index] = report.sequence
+      next.reports[index] = report
+      seen.append(.reportStored(device: index, report))
+      if let desired = next.desired[index], desired.generation == report.generation, desired.plan == next.plan,
+        let status = report.status
+      {
+        let matches = status != .committed || report.running == software.digest(desired.plan)
+        if matches { seen.append(.rolloutHeard(device: index, status)) }
+        if status == .rolledBack { statistics.rollbacks += 1 }
+        advance(.reported(devices[index].name, status, report.failure, digestMatches: matches), &next, &seen)
+      }
+    }
+    let sequence = next.sequences[index] ?? 0
+    seen.append(.acknowledged(device: index, sequence: sequence))
+    next.outbox.append(.acknowledgement(device: index, sequence: sequence))
+  }
+
+  private mutating func advance(_ event: RolloutEvent, _ next: inout ServiceState, _ seen: inout [Observation]) {
+    guard var rollout = next.rollout else { return }
+    let actions = rollout.handle(event, at: Instant(milliseconds: time))
+    next.rollout = rollout
+    for action in actions {
+      switch action {
+      case .release(let names):
+        let indices = devices.indices.filter { names.contains(devices[$0].name) }
+        say("service", "releases plan \(next.plan) to \(names.map(\.rawValue).joined(separator: " "))")
+        // Completion lets go of everyone at once; its observation says so before the release is judged.
+        if actions.contains(.completed) { seen.append(.rolloutCompleted) }
+        seen.append(.rolloutReleased(indices))
+        for index in indices { issue(to: index, &next, &seen) }
+      case .halted(let reason):
+        statistics.halts += 1
+        say("service", "halts: \(reason)")
+      case .completed: say("service", "rollout completed")
+      }
+    }
+  }
+
+  private func issue(to index: Int, _ next: inout ServiceState, _ seen: inout [Observation]) {
+    let generation = (next.desired[index]?.generation ?? Generation(0)).next
+    let desired = ServiceState.Desired(generation: generation, plan: next.plan)
+    next.desired[index] = desired
+    next.outbox.append(.desired(device: index, desired))
+    seen.append(.desiredIssued(device: index, generation))
+  }
+
+  mutating func crashService() {
+    guard service.isUp else { return }
+    say("service", "killed")
+    service.isUp = false
+    service.incarnation += 1
+    service.tickAt = nil
+    schedule(.serviceStarts, in: random.milliseconds(100...2_000))
+  }
+
+  mutating func startService() {
+    guard !service.isUp else { return }
+    service.isUp = true
+    statistics.serviceStarts += 1
+    if let rollout = service.state.rollout {
+      let text = rollout.json.canonical
+      guard let json = try? JSON(parsing: text), let restored = try? RolloutMachine(JSONCursor(json)),
+        restored == rollout
+      else {
+        violations.append(Violation(invariant: ReplayChecker.invariant, time: time, what: "rollout differs: \(text)"))
+        return
+      }
+      service.state.rollout = restored
+    }
+    say("service", "started")
+    observe(.serviceStarted(sequences: devices.indices.map { service.state.sequences[$0] ?? 0 }))
+    flush()
+    // Presence is retained, so the service learns it anew.
+    for index in devices.indices { announceToService(index) }
+    scheduleServiceTick()
+  }
+
+  private mutating func announceToService(_ index: Int) {
+    let at = max(time, devices[index].presenceAt)
+    devices[index].presenceAt = at
+    agenda.schedule(.toService(.presence(device: index, isOnline: devices[index].isConnected)), at: at)
+  }
+
+  private mutating func scheduleServiceTick() {
+    guard let deadline = service.state.rollout?.nextDeadline else { return }
+    let due = max(time, deadline.milliseconds)
+    if let at = service.tickAt, at <= due, at >= time { return }
+    service.tickAt = due
+    agenda.schedule(.serviceTick(incarnation: service.incarnation), at: due)
+  }
+
+  mutating func serviceTick(_ incarnation: Int) {
+    guard service.isUp, service.incarnation == incarnation else { return }
+    if service.tickAt == time { service.tickAt = nil }
+    if let deadline = service.state.rollout?.nextDeadline, deadline.milliseconds <= time {
+      serviceHears(.tick)
+    } else {
+      scheduleServiceTick()
+    }
+  }
+}

@@ -1,0 +1,171 @@
+import WherryJSON
+import WherryLifecycle
+import WherryModel
+import WherryRollout
+
+package struct SimulationResult: Sendable {
+  package let options: SimulationOptions
+  package let transcript: Transcript
+  package let violations: [Violation]
+  package let statistics: SimulationStatistics
+}
+
+package struct SimulationStatistics: Hashable, Sendable {
+  package internal(set) var events = 0
+  package internal(set) var agentStarts = 0
+  package internal(set) var powerCuts = 0
+  package internal(set) var serviceStarts = 0
+  package internal(set) var commits = 0
+  package internal(set) var rollbacks = 0
+  package internal(set) var halts = 0
+  package internal(set) var endedAt: Int64 = 0
+}
+
+/// A whole fleet from a seed: service, broker and devices with their kernels, while agents crash, power fails, messages
+/// are lost, doubled and overtaken, and operators deploy good and broken versions. The machines are the real ones.
+package struct Simulation: Sendable {
+  let options: SimulationOptions
+  let software: SimulatedSoftware
+  var random: SplitMix64
+  var time: Int64 = 0
+  var agenda = Agenda<Occurrence>()
+  var devices: [SimulatedDevice]
+  var service = SimulatedService()
+  /// All that was ever published for each device; the last is the retained one.
+  var published: [[ServiceState.Desired]]
+  var transcript: Transcript
+  var checkers: [any InvariantChecker] = []
+  var violations: [Violation] = []
+  var statistics = SimulationStatistics()
+
+  enum Occurrence: Sendable {
+    case toDevice(Int, connection: Int, ServiceState.Message)
+    case toService(ServiceEvent)
+    case agentHears(Int, incarnation: Int, DeviceEvent)
+    case agentTick(Int, incarnation: Int)
+    case agentStarts(Int)
+    case agentResends(Int, connection: Int)
+    case fetchStep(Int, token: Int, Generation, total: Int)
+    case workload(Int, WorkloadID, serial: Int, WorkloadTurn)
+    case connects(Int)
+    case disconnects(Int)
+    case serviceTick(incarnation: Int)
+    case serviceStarts
+    case bigFault
+    case chaosEnds
+    case inspection
+  }
+
+  /// The same options give the same result.
+  package static func run(_ options: SimulationOptions) -> SimulationResult {
+    var simulation = Simulation(options)
+    simulation.begin()
+    simulation.runToTheEnd()
+    return SimulationResult(
+      options: options, transcript: simulation.transcript, violations: simulation.violations,
+      statistics: simulation.statistics)
+  }
+
+  package static func run(seed: UInt64, devices: Int = 5) -> SimulationResult {
+    run(SimulationOptions(seed: seed, devices: devices))
+  }
+
+  private init(_ options: SimulationOptions) {
+    self.options = options
+    random = SplitMix64(seed: options.seed)
+    software = SimulatedSoftware(deployments: options.deployments, &random)
+    devices = (1...max(1, options.devices)).map { SimulatedDevice(name: DeviceName(trusted: "kiosk-\($0)")) }
+    published = devices.map { _ in [] }
+    transcript = Transcript(linesMaximum: options.transcriptLinesMaximum)
+    checkers = [
+      OneVersionChecker(), GenerationChecker(), InputsChecker(), WaveChecker(), AcknowledgementChecker(),
+      ReplayChecker(), ConvergenceChecker(),
+    ]
+  }
+
+  private mutating func begin() {
+    for device in devices.indices {
+      schedule(.agentStarts(device), in: random.milliseconds(0...500))
+      schedule(.connects(device), in: random.milliseconds(100...2_000))
+    }
+    for plan in 0..<options.deployments {
+      let share = options.chaosMilliseconds / Int64(options.deployments)
+      let at = share * Int64(plan) + random.milliseconds(0...Int(share))
+      agenda.schedule(.toService(.deploy(plan: plan, policy())), at: at)
+      if random.chance(permille: 200) {
+        agenda.schedule(.toService(.pause), at: at + random.milliseconds(100...3_000))
+        agenda.schedule(.toService(.resume), at: at + random.milliseconds(3_000...9_000))
+      }
+    }
+    if options.faults.bigFaultPauseMilliseconds > 0 { schedule(.bigFault, in: random.milliseconds(500...3_000)) }
+    agenda.schedule(.chaosEnds, at: options.chaosMilliseconds)
+  }
+
+  mutating func policy() -> RolloutPolicy {
+    var policy = RolloutPolicy()
+    policy.waves = random.chance(permille: 500) ? [.count(1), .percent(60)] : [.percent(34)]
+    policy.soakMilliseconds = random.milliseconds(0...1_500)
+    policy.failuresMaximum = random.number(0...1)
+    policy.concurrencyMaximum = random.number(0...2)
+    policy.deviceTimeoutSeconds = 400
+    policy.onFailure = random.chance(permille: 500) ? .pause : .stop
+    return policy
+  }
+
+  private mutating func runToTheEnd() {
+    let end = options.chaosMilliseconds + options.patienceMilliseconds
+    while violations.isEmpty, let at = agenda.timeNext, at <= end, let (time, item) = agenda.next() {
+      self.time = time
+      if perform(item) { break }
+    }
+    statistics.endedAt = time
+    if violations.isEmpty { observe(.finished(snapshot())) }
+  }
+
+  /// Whether the simulation is over.
+  private mutating func perform(_ occurrence: Occurrence) -> Bool {
+    switch occurrence {
+    case .toDevice(let device, let connection, let message): deliver(message, to: device, connection)
+    case .toService(let event): serviceHears(event)
+    case .agentHears(let device, let incarnation, let event):
+      if devices[device].incarnation == incarnation { agentHears(device, event) }
+    case .agentTick(let device, let incarnation): agentTick(device, incarnation)
+    case .agentStarts(let device): startAgent(device)
+    case .agentResends(let device, let connection): resend(device, connection)
+    case .fetchStep(let device, let token, let generation, let total): fetchStep(device, token, generation, total)
+    case .workload(let device, let id, let serial, let turn): workload(device, id, serial, turn)
+    case .connects(let device): connect(device)
+    case .disconnects(let device): disconnect(device)
+    case .serviceTick(let incarnation): serviceTick(incarnation)
+    case .serviceStarts: startService()
+    case .bigFault: bigFault()
+    case .chaosEnds: endChaos()
+    case .inspection:
+      if isAtRest { return true }
+      schedule(.inspection, in: 1_000)
+    }
+    return false
+  }
+
+  var isChaos: Bool { time < options.chaosMilliseconds }
+
+  /// A thing that goes wrong only while things go wrong.
+  mutating func fault(_ permille: Int) -> Bool { isChaos && random.chance(permille: permille) }
+
+  mutating func schedule(_ occurrence: Occurrence, in delay: Int64) {
+    agenda.schedule(occurrence, at: time + max(0, delay))
+  }
+
+  mutating func say(_ who: String, _ what: @autoclosure () -> String) {
+    if options.transcriptLinesMaximum > 0 { transcript.add(time, who, what()) }
+  }
+
+  mutating func observe(_ observation: Observation) {
+    for index in checkers.indices {
+      guard let what = checkers[index].check(observation) else { continue }
+      let violation = Violation(invariant: type(of: checkers[index]).invariant, time: time, what: what)
+      violations.append(violation)
+      say("VIOLATION", violation.description)
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import Testing
+import WherrySimulation
+
+@Suite struct SimulationTests {
+  /// Ten groups of twenty, so that a failure names few seeds and the runner can use every core.
+  @Test(arguments: 0..<10) func everySeedKeepsTheInvariants(group: Int) {
+    for seed in UInt64(group * 20)..<UInt64(group * 20 + 20) {
+      let result = Simulation.run(seed: seed)
+      let story = result.violations.isEmpty ? "" : "\(result.transcript)"
+      #expect(result.violations.isEmpty, "seed \(seed): \(result.violations)\n\(story)")
+    }
+  }
+
+  @Test func theSameSeedTellsTheSameStory() {
+    let first = Simulation.run(seed: 7)
+    let second = Simulation.run(seed: 7)
+    #expect(first.transcript == second.transcript)
+    #expect(first.statistics == second.statistics)
+  }
+
+  @Test func theSimulationMeetsWhatItIsMeantToMeet() {
+    let results = (0..<20).map { Simulation.run(seed: UInt64($0)).statistics }
+    #expect(results.map(\.agentStarts).reduce(0, +) > 20 * 10)
+    #expect(results.map(\.powerCuts).reduce(0, +) > 20)
+    #expect(results.map(\.serviceStarts).reduce(0, +) > 20)
+    #expect(results.map(\.commits).reduce(0, +) > 20 * 10)
+    #expect(results.map(\.rollbacks).reduce(0, +) > 10)
+    #expect(results.map(\.halts).reduce(0, +) > 3)
+  }
+}
