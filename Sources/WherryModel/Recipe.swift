@@ -77,6 +77,13 @@ package struct Step: Hashable, Sendable {
   package var skipIf: SkipCondition?
   /// nil = the step's default.
   package var timeoutSeconds: Int?
+  /// `{configuration:/…}` where the recipe leaves the choice to the configuration; decided on the device.
+  package var requiresPrivilegeVariable: String?
+  package var timeoutVariable: String?
+  /// Of `bootstrap` only: run it also when a deployment is rolled back.
+  package var bootstrapOnRollback: Bool = false
+  /// 30 days: longer than any step, and far from any overflow.
+  package static let timeoutSecondsMaximum = 2_592_000
   package init(script: String) { self.script = script }
 }
 

@@ -35,8 +35,9 @@ struct Deploy: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
+    let request = try request()
     let client = try Session.load().client
-    let summary = try client.deploy(try request())
+    let summary = try client.deploy(request)
     guard watch else {
       options.show(summary.json) { "Deployment \(summary.id) to \(summary.target) is under way.\n" }
       return
