@@ -11,7 +11,7 @@ extension RolloutMachine: WireValue {
       ("state", .string(state.name)),
       ("reason", state.reason.isEmpty ? nil : .string(state.reason)),
       ("openWave", .int(openWave)),
-      ("waveCount", .int(waveCount)),
+      ("waveEnds", .array(waveEnds.map(JSON.int))),
       ("soakUntil", soakUntil.map { .integer($0.milliseconds) }),
       ("failuresAccepted", .int(failuresAccepted)),
       ("members", .array(members.map(\.json))),
@@ -23,12 +23,13 @@ extension RolloutMachine: WireValue {
     self.init(policy: try RolloutPolicy(cursor.require("policy")), devices: [])
     state = try Self.state(cursor)
     openWave = try cursor.require("openWave").int()
-    waveCount = max(1, try cursor.require("waveCount").int())
+    waveEnds = try cursor.require("waveEnds").list { (end) throws(JSONShapeError) in try end.int() }
     soakUntil = try cursor.optional("soakUntil")?.instant()
     failuresAccepted = try cursor.require("failuresAccepted").int()
     members = try cursor.require("members").list { (member) throws(JSONShapeError) in try Member(member) }
-    if let stray = members.first(where: { !(0..<waveCount).contains($0.wave) }) {
-      throw cursor.fail("device \(stray.name) is in wave \(stray.wave), but there are \(waveCount)")
+    guard waveEnds.indices.contains(max(0, openWave)) else { throw cursor.fail("wave \(openWave) does not exist") }
+    if let stray = members.first(where: { !waveEnds.indices.contains($0.wave ?? 0) }) {
+      throw cursor.fail("device \(stray.name) is in a wave that does not exist")
     }
   }
 
@@ -60,9 +61,8 @@ extension RolloutMachine.Member {
     }
     return .members([
       ("name", .string(name.rawValue)),
-      ("wave", .int(wave)),
+      ("wave", wave.map(JSON.int)),
       ("isOnline", .bool(isOnline)),
-      ("isReleased", isReleased ? .bool(true) : nil),
       ("outcome", outcomeName.map { .string($0) }),
       ("failure", failure?.json),
       ("since", since.map { .integer($0.milliseconds) }),
@@ -71,9 +71,8 @@ extension RolloutMachine.Member {
 
   init(_ cursor: JSONCursor) throws(JSONShapeError) {
     name = try cursor.require("name").name()
-    wave = try cursor.require("wave").int()
+    wave = try cursor.optional("wave")?.int()
     isOnline = try cursor.require("isOnline").bool()
-    isReleased = try cursor.optional("isReleased")?.bool() ?? false
     since = try cursor.optional("since")?.instant()
     guard let outcomeName = try cursor.optional("outcome") else { return }
     switch try outcomeName.string() {

@@ -6,25 +6,22 @@ extension RolloutMachine {
     expire(now)
     guard case .rolling = state else { return [] }
     var released: [DeviceName] = []
-    // A round without an end opens a wave or takes a device in, and there are no more of both than this.
-    for _ in 0...(waveCount + members.count) {
+    // A round without an end opens a wave, and there are no more than these.
+    for _ in waveEnds.indices {
       if let reason = spentBudget() {
         state = .halted(reason: reason)
         return actions(released) + [.halted(reason: reason)]
       }
       released += releaseOpen(now)
-      guard isGatePassed else {
+      guard isWaveOver else {
         soakUntil = nil
         break
       }
-      if openWave >= waveCount - 1 {
+      if openWave >= waveEnds.count - 1 {
         guard members.isEmpty || members.contains(where: { $0.outcome != nil }) else { break }
         return actions(released + releaseRest()) + complete()
       }
-      if !members.contains(where: { $0.outcome == .committed }) {
-        guard takeNextIn() else { break }
-        continue
-      }
+      guard hasEvidence else { break }
       let until = soakUntil ?? now.advanced(byMilliseconds: policy.soakMilliseconds)
       soakUntil = until
       guard now >= until else { break }
@@ -57,7 +54,7 @@ extension RolloutMachine {
   }
 
   private func deadline(of member: Member) -> Instant? {
-    guard member.isUnderWay, member.isReleased, let since = member.since else { return nil }
+    guard member.isUnderWay, let since = member.since else { return nil }
     return since.advanced(bySeconds: policy.deviceTimeoutSeconds)
   }
 
@@ -70,18 +67,34 @@ extension RolloutMachine {
     return reason
   }
 
-  /// Releases who is online in the open waves, as far as the concurrency limit allows.
+  private var hasEvidence: Bool { members.contains { $0.outcome == .committed } }
+
+  /// Places that are taken: whoever was released, and is there or has ended.
+  private var placesTaken: Int { members.count { $0.isReleased && ($0.isOnline || $0.outcome != nil) } }
+
+  private var isWaveOver: Bool {
+    var isCandidateLeft = false
+    for member in members {
+      if member.isUnderWay { return false }
+      if member.isCandidate { isCandidateLeft = true }
+    }
+    return !isCandidateLeft || (placesTaken >= waveEnds[openWave] && hasEvidence)
+  }
+
+  /// Releases who is online, in order, as far as places and the concurrency limit allow.
   private mutating func releaseOpen(_ now: Instant) -> [DeviceName] {
-    var underWay = members.count { $0.isReleased && $0.isUnderWay }
+    var underWay = members.count(where: \.isUnderWay)
+    var places = waveEnds[openWave] - placesTaken
+    if places <= 0 && underWay == 0 && !hasEvidence { places = 1 }
     let limit = policy.concurrencyMaximum > 0 ? policy.concurrencyMaximum : Int.max
     var names: [DeviceName] = []
-    for index in members.indices where underWay < limit {
-      let member = members[index]
-      guard member.wave <= openWave, member.isUnderWay, !member.isReleased else { continue }
-      members[index].isReleased = true
+    for index in members.indices where members[index].isCandidate {
+      guard underWay < limit, places > 0 else { break }
+      members[index].wave = openWave
       members[index].since = now
-      names.append(member.name)
+      names.append(members[index].name)
       underWay += 1
+      places -= 1
     }
     return names
   }
@@ -90,19 +103,10 @@ extension RolloutMachine {
   private mutating func releaseRest() -> [DeviceName] {
     var names: [DeviceName] = []
     for index in members.indices where !members[index].isReleased {
-      members[index].isReleased = true
+      members[index].wave = openWave
       if members[index].outcome == nil { names.append(members[index].name) }
     }
     return names
-  }
-
-  private var isGatePassed: Bool { !members.contains { $0.wave <= openWave && $0.isUnderWay } }
-
-  /// Nobody of the open waves is there to show that the version works: the next one who is online joins them.
-  private mutating func takeNextIn() -> Bool {
-    guard let index = members.firstIndex(where: { $0.wave > openWave && $0.isUnderWay }) else { return false }
-    members[index].wave = openWave
-    return true
   }
 
   package var nextDeadline: Instant? {
@@ -116,30 +120,47 @@ extension RolloutMachine {
   }
 
   package var summary: RolloutSummary {
-    var waves = (0..<waveCount).map { index in
+    var waves = waveEnds.indices.map { index in
       RolloutWave(
         index: index, size: 0, released: 0, committed: 0, failed: 0, parked: 0, progress: progress(of: index))
     }
-    for member in members {
-      waves[member.wave].size += 1
-      if member.isReleased { waves[member.wave].released += 1 }
-      switch status(of: member) {
-      case .committed: waves[member.wave].committed += 1
-      case .failed: waves[member.wave].failed += 1
-      case .parked: waves[member.wave].parked += 1
+    var devices: [RolloutSummary.Device] = []
+    for (member, wave) in zip(members, expectedWaves) {
+      let status = status(of: member, wave)
+      devices.append(RolloutSummary.Device(name: member.name, wave: wave, status: status))
+      waves[wave].size += 1
+      if member.isReleased { waves[wave].released += 1 }
+      switch status {
+      case .committed: waves[wave].committed += 1
+      case .failed: waves[wave].failed += 1
+      case .parked: waves[wave].parked += 1
       case .waiting, .released: break
       }
     }
-    let devices = members.sorted { $0.name < $1.name }.map {
-      RolloutSummary.Device(name: $0.name, wave: $0.wave, status: status(of: $0))
-    }
+    devices.sort { $0.name < $1.name }
     return RolloutSummary(state: state, waves: members.isEmpty ? [] : waves, devices: devices)
   }
 
-  /// An open wave's offline device that was not released counts as parked too.
-  private func status(of member: Member) -> RolloutDeviceStatus {
-    if case .waiting = member.status, member.wave <= openWave, !member.isOnline { return .parked }
-    return member.status
+  /// The wave that each was released in, and for the others the one whose places are the next to be had.
+  private var expectedWaves: [Int] {
+    var placed = members.count(where: \.isReleased)
+    return members.map { member in
+      if let wave = member.wave { return wave }
+      let wave = waveEnds.firstIndex { placed < $0 } ?? waveEnds.count - 1
+      placed += 1
+      return max(wave, openWave)
+    }
+  }
+
+  private func status(of member: Member, _ wave: Int) -> RolloutDeviceStatus {
+    switch member.outcome {
+    case .committed: return .committed
+    case .failed(let failure): return .failed(failure)
+    case nil: break
+    }
+    if member.isReleased { return member.isOnline ? .released : .parked }
+    // Its turn came while it was away.
+    return wave <= openWave && !member.isOnline ? .parked : .waiting
   }
 
   private func progress(of wave: Int) -> RolloutWave.Progress {

@@ -4,9 +4,11 @@ import WherryModel
 /// Spreads one deployment over its devices: waves, gates, a failure budget. Pure; the service journals `json` with what
 /// the actions make it write.
 ///
-/// A wave's gate: nobody of it who is online is under way, somebody committed, and it soaked. Devices that are offline
-/// are parked: they hold no gate, and they are released when they come back or when the rollout completes, so a halted
-/// rollout reaches nobody who was away. A wave without evidence takes the next online device in.
+/// A wave is a quota: so many devices in all may have been given the new state. Devices take their places in the order
+/// given, those who are offline are parked: they hold no gate and no place, and they are released when they are back and
+/// there is a place, or when the rollout completes. So a halted rollout reaches nobody who was away. The gate to the next
+/// wave: nobody who is online is under way, somebody committed, and the wave soaked. As long as nobody committed, one
+/// device more at a time may show that the version works.
 package struct RolloutMachine: Hashable, Sendable {
   package let policy: RolloutPolicy
   package internal(set) var state: RolloutState = .created
@@ -14,7 +16,8 @@ package struct RolloutMachine: Hashable, Sendable {
   var members: [Member] = []
   /// Of the last wave that is open; -1 before the start.
   var openWave = -1
-  var waveCount: Int
+  /// How many devices may be released up to the end of each wave.
+  var waveEnds: [Int]
   /// When the open wave will have soaked; nil while its gate is shut.
   var soakUntil: Instant?
   /// Failures that a person accepted by resuming.
@@ -22,10 +25,9 @@ package struct RolloutMachine: Hashable, Sendable {
 
   struct Member: Hashable, Sendable {
     var name: DeviceName
-    var wave: Int
     var isOnline: Bool
-    /// It was given its desired state.
-    var isReleased = false
+    /// The wave in which it was given its desired state; nil = it was not.
+    var wave: Int?
     /// What it answered; nil = nothing final yet.
     var outcome: Outcome?
     /// Since when it is released and online.
@@ -36,30 +38,21 @@ package struct RolloutMachine: Hashable, Sendable {
       case failed(Failure?)
     }
 
-    var status: RolloutDeviceStatus {
-      switch outcome {
-      case .committed: .committed
-      case .failed(let failure): .failed(failure)
-      case nil: isReleased ? (isOnline ? .released : .parked) : .waiting
-      }
-    }
-
-    /// Online, its wave is open, and it has not ended: it holds the gate.
-    var isUnderWay: Bool { isOnline && outcome == nil }
+    var isReleased: Bool { wave != nil }
+    /// It is online and has not ended.
+    var isOpen: Bool { isOnline && outcome == nil }
+    var isUnderWay: Bool { isReleased && isOpen }
+    var isCandidate: Bool { !isReleased && isOpen }
     var isFailed: Bool { if case .failed = outcome { true } else { false } }
   }
 
   package init(policy: RolloutPolicy, devices: [RolloutDevice]) {
     self.policy = policy
-    let ends = Self.waveEnds(policy.waves, count: devices.count)
-    waveCount = max(1, ends.count)
-    for (index, device) in devices.enumerated() {
-      let wave = ends.firstIndex { index < $0 } ?? max(0, ends.count - 1)
-      members.append(Member(name: device.name, wave: wave, isOnline: device.isOnline))
-    }
+    waveEnds = Self.waveEnds(policy.waves, count: devices.count)
+    members = devices.map { Member(name: $0.name, isOnline: $0.isOnline) }
   }
 
-  /// How many devices are in the waves up to each, strictly growing; the last takes everyone.
+  /// How many devices are in the waves up to each, strictly growing; the last takes everyone. Never empty.
   static func waveEnds(_ sizes: [RolloutPolicy.Size], count: Int) -> [Int] {
     var ends: [Int] = []
     for size in sizes {
@@ -71,7 +64,7 @@ package struct RolloutMachine: Hashable, Sendable {
       let capped = min(count, end)
       if capped > ends.last ?? 0 { ends.append(capped) }
     }
-    if ends.last ?? 0 < count { ends.append(count) }
+    if ends.isEmpty || ends.last ?? 0 < count { ends.append(count) }
     return ends
   }
 
@@ -139,12 +132,13 @@ package struct RolloutMachine: Hashable, Sendable {
 
   private mutating func joined(_ name: DeviceName, isOnline: Bool, _ now: Instant) -> [RolloutAction] {
     guard !members.contains(where: { $0.name == name }) else { return [] }
-    var member = Member(name: name, wave: waveCount - 1, isOnline: isOnline)
+    var member = Member(name: name, isOnline: isOnline)
+    waveEnds[waveEnds.count - 1] += 1
     guard case .completed = state else {
       members.append(member)
       return []
     }
-    member.isReleased = true
+    member.wave = waveEnds.count - 1
     member.since = isOnline ? now : nil
     members.append(member)
     return [.release([name])]

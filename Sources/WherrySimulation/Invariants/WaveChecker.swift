@@ -49,15 +49,15 @@ struct WaveChecker: InvariantChecker {
     return judgeWave(before, adding: devices.count, underWay)
   }
 
-  /// Devices that are away or failed leave their place to others.
+  /// Devices that are away leave their place to others.
   private func judgeWave(_ before: Set<Int>, adding count: Int, _ underWay: Int) -> String? {
     let proven = before.filter { outcomes[$0] == true }.count
-    let taken = proven + underWay
+    let taken = before.filter { online[$0] || outcomes[$0] != nil }.count
     let ends = waveEnds
     let end = ends.first { $0 >= max(1, taken) } ?? online.count
     guard taken + count > end else { return nil }
-    if proven == 0 { return "more than \(end) devices are released although none has committed" }
     if underWay > 0 { return "more than \(end) devices are released while \(underWay) are under way" }
+    if proven == 0 { return count == 1 ? nil : "\(count) more devices are released although none has committed" }
     let next = ends.first { $0 > end } ?? online.count
     if taken + count > next { return "a wave of \(next) devices gets \(taken + count)" }
     return nil
