@@ -41,5 +41,9 @@ build() {
 ln -sf "$(gcc -print-file-name=libstdc++.a)" "$scratch/static-libs/"
 lean=(--disable-default-traits -Xswiftc -Osize -Xlinker "-L$scratch/static-libs" -Xswiftc -Xclang-linker -Xswiftc -no-pie
   -Xswiftc -Xclang-linker -Xswiftc -static-libgcc)
-for program in wherry-agent wherry-fetch wherry-shim; do build device "$program" "${lean[@]}"; done
+for program in wherry-agent wherry-fetch; do build device "$program" "${lean[@]}"; done
+# The shim is C alone: linked by the package manager it would carry the Swift runtime, once for every workload.
+gcc -std=gnu17 -D_GNU_SOURCE -Os -static -s -I Sources/CIsolation/include -o "$out/wherry-shim.new" \
+  Sources/wherry-shim/*.c Sources/CIsolation/*.c
+mv "$out/wherry-shim.new" "$out/wherry-shim"
 for program in wherry-inventory wherry; do build service "$program"; done
