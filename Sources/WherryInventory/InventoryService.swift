@@ -60,7 +60,7 @@ package struct InventoryService: Sendable {
       }, note: note)
     engine = try InventoryEngine(
       database: try InventoryDatabase(path: directory.database),
-      bus: MQTTBus(host: endpoints.brokerHost, port: endpoints.brokerPort, files: files), environment: environment)
+      bus: try MQTTBus(host: endpoints.brokerHost, port: endpoints.brokerPort, files: files), environment: environment)
   }
 
   /// The admin token at first start, nil ever after.

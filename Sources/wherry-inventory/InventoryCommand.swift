@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import WherryInventory
 
+@main
 struct InventoryCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "wherry-inventory", abstract: "The inventory service of a Wherry fleet.",
@@ -96,10 +97,10 @@ struct ResetAdminToken: AsyncParsableCommand {
   }
 }
 
-/// Standard output is for what was asked for; it is flushed at once, since others wait for these lines.
-private func say(_ line: String) {
-  print(line)
-  fflush(stdout)
+/// Standard output is for what was asked for, written at once: others wait for these lines.
+private func say(_ line: String, to descriptor: Int32 = 1) {
+  let bytes = Array((line + "\n").utf8)
+  _ = write(descriptor, bytes, bytes.count)
 }
 
 private func makeLogger() -> Logger {
@@ -109,7 +110,7 @@ private func makeLogger() -> Logger {
 /// A refusal is one sentence on standard error, not a crash.
 private func reportingRefusals(_ body: () async throws -> Void) async throws {
   do { try await body() } catch let refusal as Refusal {
-    fputs("wherry-inventory: \(refusal)\n", stderr)
+    say("wherry-inventory: \(refusal)", to: 2)
     throw ExitCode(1)
   }
 }

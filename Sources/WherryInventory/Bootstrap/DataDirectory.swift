@@ -23,10 +23,14 @@ final class DataDirectory: Sendable {
     guard let resolved = realpath(root, nil) else { throw SmallFile.failure("open", root) }
     defer { free(resolved) }
     self.root = String(cString: resolved)
-    lockDescriptor = try Self.lock("\(self.root)/lock")
+    lockDescriptor = try Self.lock(self.root)
     try SmallFile.makeDirectory("\(self.root)/keys", mode: 0o700)
     try SmallFile.makeDirectory("\(self.root)/broker", mode: 0o700)
     try SmallFile.makeDirectory("\(self.root)/blobs", mode: 0o755)
+    // SQLite gives its journal the mode of the database, which holds hashes of tokens.
+    let descriptor = open("\(self.root)/inventory.db", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw SmallFile.failure("open", "\(self.root)/inventory.db") }
+    close(descriptor)
   }
 
   deinit { close(lockDescriptor) }
@@ -39,14 +43,15 @@ final class DataDirectory: Sendable {
     }
   }
 
-  private static func lock(_ path: String) throws(Refusal) -> Int32 {
+  private static func lock(_ root: String) throws(Refusal) -> Int32 {
+    let path = "\(root)/lock"
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw SmallFile.failure("create", path) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let holder = SmallFile.text(path)?.split(separator: "\n").first.map { " (process \($0))" } ?? ""
       close(descriptor)
       throw Refusal(
-        409, "data.locked", "another wherry-inventory\(holder) is using the data directory of \(path)",
+        409, "data.locked", "another wherry-inventory\(holder) is using the data directory \(root)",
         remedy: "stop it first, or choose another --data directory")
     }
     let text = Array("\(getpid())\n".utf8)

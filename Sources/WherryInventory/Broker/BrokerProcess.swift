@@ -45,7 +45,7 @@ package final class BrokerProcess: Sendable {
 
   package var restarts: Int { state.withLock { $0.restarts } }
 
-  private static func find(_ name: String) -> String? {
+  static func find(_ name: String) -> String? {
     if name.contains("/") { return access(name, X_OK) == 0 ? name : nil }
     let path = getenv("PATH").map { String(cString: $0) } ?? ""
     let directories = path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/local/sbin", "/usr/bin"]
@@ -88,7 +88,9 @@ package final class BrokerProcess: Sendable {
       if process > 0 {
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0 && errno == EINTR {}
-        note("mosquitto ended with wait status \(status); its words are in \(logPath)")
+        if !state.withLock({ $0.isStopping }) {
+          note("mosquitto ended with wait status \(status); its words are in \(logPath)")
+        }
       }
       let isStopping = state.withLock { state in
         state.process = 0

@@ -17,7 +17,7 @@ extension Response {
 
   /// RFC 9457.
   static func problem(_ refusal: Refusal) -> Response {
-    let status = HTTPResponse.Status(code: refusal.status)
+    let status = HTTPResponse.Status(integerLiteral: refusal.status)
     let problem = Problem(
       type: "urn:wherry:problem:\(refusal.code)", title: status.reasonPhrase, status: refusal.status,
       detail: refusal.detail, remedy: refusal.remedy, errors: refusal.errors)

@@ -1,0 +1,63 @@
+import Synchronization
+import WherryCrypto
+import WherryJSON
+import WherryMQTT
+import WherryModel
+import WherryTestSupport
+import WherryWire
+
+@testable import WherryInventory
+
+/// A device's side of the broker, with its own certificate.
+final class BrokerDevice: Sendable {
+  private let thread: MQTTThread
+  private let messages: AsyncStream<TransportMessage>
+  private let name: DeviceName
+
+  init(
+    _ name: DeviceName, _ identity: RunningService.Identity, authority: String, port: Int,
+    _ directory: TemporaryDirectory
+  ) throws {
+    self.name = name
+    let files = ["ca", "crt", "key"].map { directory.file("\(name).\($0)") }
+    for (path, text) in zip(files, [authority, identity.certificate, identity.key]) {
+      TestFile.write(Array(text.utf8), to: path)
+    }
+    let thread = try MQTTThread(
+      configuration: MQTTConfiguration(
+        host: "127.0.0.1", port: port, clientID: name.rawValue, caFile: files[0], certificateFile: files[1],
+        keyFile: files[2]))
+    let (stream, continuation) = AsyncStream.makeStream(of: TransportMessage.self)
+    messages = stream
+    self.thread = thread
+    try thread.start { event in
+      switch event {
+      case .connected:
+        thread.subscribe(Topic.desired(name))
+        thread.subscribe(Topic.acked(name))
+        thread.publish(
+          Topic.presence(name), payload: Presence(isOnline: true, agentVersion: "1", bootID: "b").json.canonicalBytes,
+          retain: true)
+      case .received(let message): continuation.yield(message)
+      case .disconnected, .published, .subscribed, .refused: break
+      }
+    }
+  }
+
+  func publish(_ topic: String, _ json: JSON) { thread.publish(topic, payload: json.canonicalBytes) }
+  func stop() { thread.stop() }
+
+  private func next(on topic: String) async throws -> JSON {
+    for await message in messages where message.topic == topic { return try JSON(parsing: message.payload) }
+    throw Refusal(500, "test", "nothing came on \(topic)", remedy: "")
+  }
+
+  func firstOrder() async throws -> DesiredStatement {
+    let message = try DesiredMessage(JSONCursor(try await next(on: Topic.desired(name))))
+    return try DesiredStatement(JSONCursor(try JSON(parsing: message.envelope.payload)))
+  }
+
+  func firstAcknowledgement() async throws -> Int64 {
+    try Acknowledgement(JSONCursor(try await next(on: Topic.acked(name)))).sequence
+  }
+}

@@ -1,0 +1,121 @@
+import Glibc
+import Logging
+import WherryJSON
+import WherryTestSupport
+import WherryTransfer
+import WherryWire
+
+@testable import WherryInventory
+
+/// The whole service in this process, on free ports, with a real mosquitto.
+final class RunningService: Sendable {
+  let endpoints: Endpoints
+  let authority: String
+  let token: String?
+  let milliseconds: Int64
+  let engine: InventoryEngine
+  private let task: Task<Void, any Error>
+
+  static let isBrokerInstalled = BrokerProcess.find("mosquitto") != nil
+
+  static func configuration(_ directory: TemporaryDirectory) -> ServiceConfiguration {
+    var configuration = ServiceConfiguration(dataDirectory: directory.path + "/data")
+    configuration.listen.port = 0
+    configuration.deviceListen.port = 0
+    configuration.brokerListen.port = 0
+    return configuration
+  }
+
+  init(_ configuration: ServiceConfiguration) async throws {
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let service = try await InventoryService(configuration, logger: logger)
+    token = try await service.firstToken()
+    let (stream, continuation) = AsyncStream.makeStream(of: InventoryService.Started.self)
+    task = Task {
+      defer { continuation.finish() }
+      try await service.run(signals: []) { continuation.yield($0) }
+    }
+    var started: InventoryService.Started?
+    for await value in stream {
+      started = value
+      break
+    }
+    guard let started else {
+      try await task.value
+      throw Refusal(500, "test", "the service ended before it was ready", remedy: "")
+    }
+    endpoints = started.endpoints
+    milliseconds = started.milliseconds
+    authority = SmallFile.text(started.authorityFile) ?? ""
+    engine = service.engine
+  }
+
+  func stop() async {
+    task.cancel()
+    _ = await task.result
+  }
+
+  // MARK: - HTTP
+
+  struct Answer: Sendable {
+    var status: Int
+    var headers: [String: String]
+    var body: [UInt8]
+    var text: String { String(decoding: body, as: UTF8.self) }
+    var json: JSON { (try? JSON(parsing: body)) ?? .null }
+    var cursor: JSONCursor { JSONCursor(json) }
+    var problem: Problem? { try? Problem(cursor) }
+  }
+
+  struct Identity: Sendable {
+    var certificate: String
+    var key: String
+  }
+
+  private func client(_ identity: Identity?) -> HTTPClient {
+    var configuration = HTTPClientConfiguration()
+    configuration.caPEM = authority
+    configuration.clientCertificatePEM = identity?.certificate
+    configuration.clientKeyPEM = identity?.key
+    configuration.redirectsMaximum = 0
+    return HTTPClient(configuration: configuration)
+  }
+
+  func send(
+    _ method: String, _ url: String, token: String? = nil, headers: [(String, String)] = [],
+    body: [UInt8]? = nil, identity: Identity? = nil
+  ) async throws -> Answer {
+    let address = url.hasPrefix("https://") ? url : endpoints.operatorURL + url
+    var all = headers
+    if let token { all.append(("Authorization", "Bearer \(token)")) }
+    let sent = all
+    return try await OwnThread.run {
+      let request = HTTPRequest(method: method, url: address, headers: sent, body: body)
+      let response = try self.client(identity).send(request, maximumBodyBytes: 32 << 20)
+      return Answer(status: response.status, headers: response.headers, body: response.body)
+    }
+  }
+
+  func get(
+    _ url: String, token: String? = nil, headers: [(String, String)] = [], identity: Identity? = nil
+  ) async throws -> Answer {
+    try await send("GET", url, token: token, headers: headers, identity: identity)
+  }
+
+  /// The first `count` events of a stream.
+  func events(_ path: String, token: String, count: Int) async throws -> [String] {
+    try await OwnThread.run {
+      var text = ""
+      func data() -> [String] {
+        text.split(separator: "\n").filter { $0.hasPrefix("data: ") }.map { String($0.dropFirst(6)) }
+      }
+      let request = HTTPRequest(
+        url: self.endpoints.operatorURL + path, headers: [("Authorization", "Bearer \(token)")])
+      _ = try? self.client(nil).stream(request) { chunk in
+        text += String(decoding: chunk, as: UTF8.self)
+        return data().count < count
+      }
+      return Array(data().prefix(count))
+    }
+  }
+}

@@ -1,0 +1,245 @@
+import Glibc
+import Testing
+import WherryCrypto
+import WherryJSON
+import WherryModel
+import WherryMQTT
+import WherryTestSupport
+import WherryWire
+
+@testable import WherryInventory
+
+/// The real thing: TLS listeners, mosquitto, files.
+@Suite(
+  .serialized,
+  .enabled(if: RunningService.isBrokerInstalled, "mosquitto is not installed: apt-get install mosquitto"))
+struct ServiceTests {
+  let directory = TemporaryDirectory()
+
+  func withService(_ body: (RunningService, String) async throws -> Void) async throws {
+    let service = try await RunningService(RunningService.configuration(directory))
+    do {
+      try await body(service, try #require(service.token))
+    } catch {
+      await service.stop()
+      throw error
+    }
+    await service.stop()
+  }
+
+  @Test func firstStartIsReadyInTwoSecondsAndARestartLosesNothing() async throws {
+    let configuration = RunningService.configuration(directory)
+    let first = try await RunningService(configuration)
+    #expect(first.milliseconds < 2_000)
+    let token = try #require(first.token)
+    #expect(try await first.send("PUT", "/v1/groups/kiosks", token: token).status == 200)
+    await first.stop()
+
+    let second = try await RunningService(configuration)
+    #expect(second.token == nil)
+    #expect(second.authority == first.authority)
+    let groups = try await second.get("/v1/groups", token: token)
+    #expect(groups.json.arrayValue?.compactMap { $0["name"]?.stringValue } == ["kiosks"])
+    await second.stop()
+  }
+
+  @Test func keysAreClosedToOthersAndTheTokenIsNowhereInClear() async throws {
+    try await withService { _, token in
+      for name in ["ca.key", "server.key", "inventory.key", "signing.key"] {
+        var status = stat()
+        #expect(stat("\(directory.path)/data/keys/\(name)", &status) == 0)
+        #expect(status.st_mode & 0o077 == 0)
+      }
+      let database = TestFile.read("\(directory.path)/data/inventory.db") ?? []
+      let log = TestFile.read("\(directory.path)/data/inventory.db-wal") ?? []
+      #expect(!String(decoding: database + log, as: UTF8.self).contains(token))
+    }
+  }
+
+  @Test func aSecondServiceOnTheSameDirectoryIsToldSoInOneSentence() async throws {
+    try await withService { _, _ in
+      let refusal = await #expect(throws: Refusal.self) {
+        _ = try await RunningService(RunningService.configuration(directory))
+      }
+      let sentence = refusal?.description ?? ""
+      #expect(sentence.contains("is using the data directory"))
+      #expect(sentence.contains("process \(getpid())"))
+    }
+  }
+
+  @Test func aPortInUseIsNamedWithItsOption() async throws {
+    try await withService { service, _ in
+      let other = TemporaryDirectory()
+      var configuration = RunningService.configuration(other)
+      configuration.brokerListen.port = service.endpoints.brokerPort
+      let taken = configuration
+      let refusal = await #expect(throws: Refusal.self) { _ = try await RunningService(taken) }
+      #expect(refusal?.description.contains("port \(service.endpoints.brokerPort)") == true)
+      #expect(refusal?.description.contains("--broker-listen") == true)
+    }
+  }
+
+  @Test func everythingButTheOpenRoutesNeedsAToken() async throws {
+    try await withService { service, token in
+      for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+        #expect(try await service.get(path).status == 200, "\(path)")
+      }
+      for wrong in [nil, "wherry_guess"] {
+        let refused = try await service.get("/v1/fleet", token: wrong)
+        #expect(refused.status == 401)
+        #expect(refused.headers["content-type"] == "application/problem+json")
+        #expect(refused.problem?.remedy.isEmpty == false)
+      }
+      #expect(try await service.get("/v1/fleet", token: token).status == 200)
+      let nowhere = try await service.get("/v1/nowhere", token: token)
+      #expect(nowhere.status == 404)
+      #expect(nowhere.problem?.detail == "there is no GET /v1/nowhere")
+      let metrics = try await service.get("/metrics")
+      #expect(metrics.text.contains("\nwherry_broker_connected 1\n"))
+    }
+  }
+
+  @Test func malformedBodiesAreLocatedInOneSentence() async throws {
+    try await withService { service, token in
+      let broken = try await service.send("POST", "/v1/deployments", token: token, body: Array("{\"target\":".utf8))
+      #expect(broken.status == 400)
+      #expect(broken.problem?.detail.contains("line 1") == true)
+      let shape = try await service.send("POST", "/v1/deployments", token: token, body: Array("{}".utf8))
+      #expect(shape.status == 400)
+      #expect(shape.problem?.detail.contains("target") == true)
+      let large = try await service.send(
+        "POST", "/v1/components", token: token, body: Array(repeating: 32, count: 3 << 20))
+      #expect(large.status == 413)
+    }
+  }
+
+  @Test func blobsAreVerifiedWhileTheyComeAndServedInRanges() async throws {
+    try await withService { service, token in
+      let bytes = (0..<(5 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+      let digest = SHA256.digest(of: bytes)
+      let path = "/v1/blobs/\(digest)"
+      #expect(try await service.get(path, token: token).status == 404)
+      let wrong = try await service.send("PUT", path, token: token, body: Array(bytes.dropLast()))
+      #expect(wrong.status == 422)
+      #expect(wrong.problem?.detail.contains("not \(digest)") == true)
+      #expect(try await service.get(path, token: token).status == 404)
+
+      #expect(try await service.send("PUT", path, token: token, body: bytes).status == 201)
+      #expect(try await service.send("PUT", path, token: token, body: bytes).status == 200)
+      #expect(try await service.get(path, token: token).body == bytes)
+      let part = try await service.get(path, token: token, headers: [("Range", "bytes=100-")])
+      #expect(part.status == 206)
+      #expect(part.body == Array(bytes[100...]))
+      #expect(part.headers["content-range"] == "bytes 100-\(bytes.count - 1)/\(bytes.count)")
+      let beyond = try await service.get(path, token: token, headers: [("Range", "bytes=\(bytes.count)-")])
+      #expect(beyond.status == 416)
+      #expect(try await service.get("/v1/blobs/sha256:short", token: token).status == 400)
+    }
+  }
+
+  @Test func aDeviceIsProvisionedAndOnlyItsCertificateOpensTheDeviceListener() async throws {
+    try await withService { service, token in
+      let (identity, response) = try await provision("kiosk-1", service: service, token: token)
+      let bytes = Array("an artifact".utf8)
+      let digest = SHA256.digest(of: bytes)
+      #expect(try await service.send("PUT", "/v1/blobs/\(digest)", token: token, body: bytes).status == 201)
+
+      let url = "\(response.deviceURL)/v1/blobs/\(digest)"
+      #expect(try await service.get(url, identity: identity).body == bytes)
+      await #expect(throws: (any Error).self) { _ = try await service.get(url) }
+
+      #expect(try await service.send("DELETE", "/v1/devices/kiosk-1", token: token).status == 204)
+      #expect(try await service.get(url, identity: identity).status == 403)
+    }
+  }
+
+  @Test func aDeploymentReachesTheDeviceThroughTheBrokerAndItsReportComesBack() async throws {
+    try await withService { service, token in
+      let (identity, _) = try await provision("kiosk-1", service: service, token: token)
+      let device = try BrokerDevice(
+        "kiosk-1", identity, authority: service.authority, port: service.endpoints.brokerPort, directory)
+      defer { device.stop() }
+      let recipe = Array(EngineFixture.recipe("1.0.0").utf8)
+      let published = try await service.send("POST", "/v1/components", token: token, body: recipe)
+      #expect(published.status == 201)
+      let request = DeploymentRequest(
+        target: .group("kiosks"),
+        components: ["com.example.hello": DeployedComponent(requirement: VersionRequirement(exactly: Version(1, 0, 0)))])
+      let created = try await service.send(
+        "POST", "/v1/deployments", token: token, body: request.json.canonicalBytes)
+      #expect(created.status == 201)
+
+      let statement = try await device.firstOrder()
+      #expect(statement.generation == Generation(1))
+      var report = DeviceReport(sequence: 1, generation: Generation(1), status: .committed, components: [])
+      report.plan = statement.plan
+      device.publish(Topic.reported("kiosk-1"), report.json)
+      #expect(try await device.firstAcknowledgement() == 1)
+
+      let events = try await service.events("/v1/deployments/1/watch", token: token, count: 1)
+      let summary = try DeploymentSummary(JSONCursor(try JSON(parsing: try #require(events.first))))
+      #expect(summary.state == "completed")
+    }
+  }
+
+  @Test func theDashboardShowsTheFleetAfterLoggingIn() async throws {
+    try await withService { service, token in
+      _ = try await provision("kiosk-1", service: service, token: token)
+      let away = try await service.get("/")
+      #expect(away.status == 303)
+      #expect(away.headers["location"] == "/login")
+      let form = [("Content-Type", "application/x-www-form-urlencoded")]
+      let wrong = try await service.send("POST", "/login", headers: form, body: Array("token=nothing".utf8))
+      #expect(wrong.status == 401)
+      #expect(wrong.text.contains("no operator token"))
+      let right = try await service.send("POST", "/login", headers: form, body: Array("token=\(token)".utf8))
+      #expect(right.status == 303)
+      let cookie = try #require(right.headers["set-cookie"])
+      #expect(cookie.contains("HttpOnly") && cookie.contains("Secure") && cookie.contains("SameSite=Strict"))
+      let session = [("Cookie", String(cookie.prefix { $0 != ";" }))]
+
+      let page = try await service.get("/", headers: session)
+      #expect(page.status == 200)
+      #expect(page.text.contains("data-device=\"kiosk-1\""))
+      #expect(try await service.get("/fragment", headers: session).text.contains("kiosk-1"))
+      // A cookie reads, it does not change anything.
+      #expect(try await service.get("/v1/fleet", headers: session).status == 200)
+      #expect(try await service.send("PUT", "/v1/groups/x", headers: session).status == 401)
+      #expect(try await service.send("POST", "/logout", headers: session).status == 303)
+      #expect(try await service.get("/fragment", headers: session).status == 401)
+    }
+  }
+
+  @Test func theBrokerIsStartedAgainWhenItDies() async throws {
+    try await withService { service, _ in
+      let text = try #require(TestFile.read("\(directory.path)/data/broker/mosquitto.pid"))
+      let process = try #require(pid_t(String(decoding: text, as: UTF8.self).split(separator: "\n").first ?? ""))
+      let changes = await service.engine.changes()
+      kill(process, SIGKILL)
+      var wasAway = false
+      for await _ in changes {
+        let isReady = await service.engine.isReady
+        if !isReady { wasAway = true }
+        if wasAway && isReady { break }
+      }
+      #expect(try await service.get("/readyz").status == 200)
+    }
+  }
+
+  private func provision(
+    _ name: DeviceName, service: RunningService, token: String
+  ) async throws -> (RunningService.Identity, ProvisioningResponse) {
+    let request = ClaimRequest(device: name, groups: ["kiosks"], labels: [:], expiresInSeconds: 60, uses: 1)
+    let answer = try await service.send("POST", "/v1/claims", token: token, body: request.json.canonicalBytes)
+    let claim = try Claim(text: try #require(try ClaimSummary(answer.cursor).claim))
+    let key = try PrivateKey.generate()
+    let body = ProvisioningRequest(
+      device: name, csr: try key.certificateRequest(commonName: name.rawValue),
+      platform: Platform(["os": "linux", "architecture": "amd64"]), labels: [:])
+    let response = try await service.send(
+      "POST", claim.url + "/v1/provision", token: claim.token, body: body.json.canonicalBytes)
+    #expect(response.status == 201)
+    let provisioned = try ProvisioningResponse(response.cursor)
+    return (RunningService.Identity(certificate: provisioned.certificate, key: key.pem), provisioned)
+  }
+}
