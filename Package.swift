@@ -131,7 +131,7 @@ let tests: [(String, [Target.Dependency])] = [
   ("WherryCrypto", ["WherryModel"]),
   ("WherrySQLite", []),
   ("WherryDatabase", ["WherryJSON", "WherryModel", "WherryRollout", "WherryWire"]),
-  ("WherryMQTT", ["WherryModel", "WherryWire"]),
+  ("WherryMQTT", ["WherryModel", "WherryWire", "WherryCrypto"]),
   ("WherryOCI", ["WherryJSON", "WherryModel", "WherryCrypto", "WherryTransfer"]),
   ("WherryTransfer", ["WherryJSON", "WherryModel", "WherryCrypto"]),
   ("WherryIsolation", ["WherryJSON", "WherryModel"]),

@@ -52,8 +52,13 @@ extension MQTTTransport {
         let problem = client.open(
           address: address, port: configuration.port, keepAliveSeconds: configuration.keepAliveSeconds)
       else {
-        phase = .opening(until: until, others: Array(others))
-        return
+        // A refusal by this very machine is here before the call returns.
+        guard let hangup = Self.hangup(client.socket) else {
+          phase = .opening(until: until, others: Array(others))
+          return
+        }
+        reason = hangup
+        continue
       }
       reason = problem
     }
@@ -65,7 +70,7 @@ extension MQTTTransport {
     if readable || writable { problem = advanceOpening(readable: readable, writable: writable) }
     takeHappenings(now: now)
     guard case .opening(_, let others) = phase else { return }
-    if problem == nil, Self.isHungUp(client.socket) { problem = "the broker closed the connection" }
+    problem = problem ?? Self.hangup(client.socket)
     if let problem {
       abandonSocket()
       if others.isEmpty { fail(problem, now: now) } else { open(others, until: until, now: now) }
@@ -181,9 +186,15 @@ extension MQTTTransport {
     return error == 0 ? nil : String(cString: strerror(error))
   }
 
-  /// libmosquitto also takes a connection reset in the middle of a handshake for one that goes on.
-  private static func isHungUp(_ socket: Int32) -> Bool {
+  /// libmosquitto also takes a connection reset in the middle of a handshake for one that goes on. OpenSSL took the
+  /// cause from the socket and left it in `errno`.
+  private static func hangup(_ socket: Int32) -> String? {
+    let cause = errno
     var entry = pollfd(fd: socket, events: 0, revents: 0)
-    return poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0
+    guard poll(&entry, 1, 0) > 0, entry.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 else { return nil }
+    switch cause {
+    case ECONNREFUSED, ECONNRESET, EPIPE, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT: return String(cString: strerror(cause))
+    default: return "the broker closed the connection"
+    }
   }
 }
