@@ -9,8 +9,8 @@ extension DeviceMachine {
     let wanted = wantedIdentities()
     sweep(wanted, now, &actions)
     admit(wanted)
-    stopWhatMust(wanted, now, &actions)
-    startWhatMay(wanted, now, &actions)
+    let hasStopped = stopWhatMust(wanted, now, &actions)
+    startWhatMay(wanted, going: hasStopped ? namesThatMustStop(wanted) : [], now, &actions)
     return state.components != before
   }
 
@@ -53,11 +53,12 @@ extension DeviceMachine {
     state.forgotten.remove(name)
   }
 
+  /// Whether there was anything to stop; some of it may have to wait for its dependents.
   private mutating func stopWhatMust(
     _ wanted: [ComponentName: String], _ now: Instant, _ actions: inout [DeviceAction]
-  ) {
+  ) -> Bool {
     let going = namesThatMustStop(wanted)
-    guard !going.isEmpty else { return }
+    guard !going.isEmpty else { return false }
     let stopping = state.components.values.filter { !$0.phase.isAtRest && !$0.phase.isStoppable }
     let blockers = going.compactMap { state.components[$0] } + stopping
     var ready = going.filter { name in
@@ -70,6 +71,7 @@ extension DeviceMachine {
       actions += machine.stop(context(of: machine, now))
       state.components[name] = machine
     }
+    return true
   }
 
   /// What is alive and not wanted as it is, or wanted anew, and what depends HARD on such or on something not up.
@@ -99,10 +101,9 @@ extension DeviceMachine {
   }
 
   private mutating func startWhatMay(
-    _ wanted: [ComponentName: String], _ now: Instant, _ actions: inout [DeviceAction]
+    _ wanted: [ComponentName: String], going: Set<ComponentName>, _ now: Instant, _ actions: inout [DeviceAction]
   ) {
     guard let plan = aimPlan else { return }
-    let going = namesThatMustStop(wanted)
     // Old stops before new starts, over components too: the new one may need the port of one that leaves.
     let isSomethingLeaving = state.components.values.contains { wanted[$0.name] != $0.identity }
     for planned in plan.components {

@@ -17,7 +17,8 @@ extension RolloutMachine {
         soakUntil = nil
         break
       }
-      if openWave >= waveEnds.count - 1 {
+      let isNobodyLeft = members.allSatisfy { $0.isReleased || $0.outcome != nil }
+      if openWave >= waveEnds.count - 1 || isNobodyLeft {
         guard members.isEmpty || members.contains(where: { $0.outcome != nil }) else { break }
         return actions(released + releaseRest()) + complete()
       }

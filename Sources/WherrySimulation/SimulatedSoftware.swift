@@ -32,6 +32,7 @@ enum Behaviour: Hashable, Sendable {
 /// scripts, a container with a health check, and a oneshot.
 struct SimulatedSoftware: Sendable {
   private(set) var plans: [Plan] = []
+  private var digests: [Digest] = []
   private var behaviours: [Key: Behaviour] = [:]
 
   private struct Key: Hashable { var name: ComponentName; var version: Version }
@@ -40,7 +41,7 @@ struct SimulatedSoftware: Sendable {
     behaviours[Key(name: name, version: version)] ?? .steady
   }
 
-  func digest(_ index: Int) -> Digest { SimulatedDigest.of(plans[index].canonical) }
+  func digest(_ index: Int) -> Digest { digests[index] }
 
   func isBroken(_ index: Int) -> Bool {
     plans[index].components.contains { behaviour($0.name, $0.version).isBroken }
@@ -59,6 +60,7 @@ struct SimulatedSoftware: Sendable {
       }
       plans.append(plan(versions, deployment: index + 1, isLast: isLast, &random))
     }
+    digests = plans.map { SimulatedDigest.of($0.canonical) }
   }
 
   private static func behaviour(of name: String, canBeBroken: Bool, _ random: inout SplitMix64) -> Behaviour {

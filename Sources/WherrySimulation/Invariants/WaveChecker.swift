@@ -69,7 +69,9 @@ struct WaveChecker: InvariantChecker {
     let wanted = policy.waves.map { size in
       switch size {
       case .count(let number): min(count, number)
-      case .percent(let percent): min(count, max(1, Int((Double(count * percent) / 100).rounded(.up))))
+      case .percent(let percent):
+        // The smallest number of devices that is at least this share.
+        (1...max(1, count)).first { $0 * 100 >= count * percent } ?? count
       }
     }
     return wanted.sorted() + [count]
