@@ -1,1 +1,135 @@
+// What happens between clone and execve of a workload, and how its shim talks. All decisions are made in Swift
+// (WherryIsolation/LaunchProgram*.swift), which writes them down as a flat program; this module carries it out in
+// order and says which step failed. Nothing here allocates, and nothing here knows what a container is.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include "network.h"
+
+#include "network.h"
+
+#define WHERRY_PROGRAM_MAGIC 0x3150525948575231ULL
+// Descriptors that the agent hands to a shim.
+#define WHERRY_FD_LINK 3
+#define WHERRY_FD_PROGRAM 4
+#define WHERRY_FD_LISTENER 5
+// In the child: where failures are reported, and the first of the slots that keep directories and detached mounts.
+#define WHERRY_FD_REPORT 3
+#define WHERRY_FD_SLOTS 64
+
+// The program is this header, then `count` operations.
+struct wherry_program {
+  uint64_t magic;
+  uint32_t size;
+  uint32_t count;
+};
+
+// After the operation: `strings` strings, each closed by a NUL; the first says in words what the step does. A blob of
+// `blob_size` bytes ends it. `size` is that of the whole operation, a multiple of 8.
+struct wherry_op {
+  uint32_t code;
+  uint32_t size;
+  uint32_t strings;
+  uint32_t blob_size;
+  int64_t numbers[4];
+};
+
+// s1… are the strings after the first, n0… the numbers.
+enum wherry_op_code {
+  WHERRY_OP_JOIN_CGROUP = 1,   // s1 = a cgroup.procs or tasks file: writes "0" to it
+  WHERRY_OP_OPEN = 2,          // s1 = path, n0 = slot
+  WHERRY_OP_SETNS = 3,         // n0 = slot, n1 = CLONE_NEW…
+  WHERRY_OP_UNSHARE = 4,       // n0 = CLONE_NEW…
+  WHERRY_OP_HOSTNAME = 5,      // s1
+  WHERRY_OP_LOOPBACK_UP = 6,
+  WHERRY_OP_PROPAGATION = 7,   // n0 = MS_… flags for the whole tree
+  WHERRY_OP_OVERLAY = 8,       // s1 = mount point, s2 = options
+  WHERRY_OP_OPEN_TREE = 9,     // s1 = path, n0 = slot: a detached recursive copy of the mounts there
+  WHERRY_OP_PIVOT_ROOT = 10,   // s1 = new root; the old one is gone afterwards
+  WHERRY_OP_MOUNT = 11,        // s1 = type, s2 = target (made when missing, no links on the way), s3… = key=value,
+                               // n0 = MOUNT_ATTR_…, n1 = 1: only if the target is there
+  WHERRY_OP_ATTACH = 12,       // n0 = slot, s1 = target (made when missing), n1 = MOUNT_ATTR_… to set, all the way down
+  WHERRY_OP_SET_ATTRIBUTES = 13,  // s1 = path, if there, n0 = MOUNT_ATTR_… to set, n1 = 1: all the way down
+  WHERRY_OP_MASK = 14,         // s1 = path, if there: nothing can be read there any more; s2… = key=value for the
+                               // tmpfs over a directory, n0 = 1: that is not read-only yet
+  WHERRY_OP_READ_ONLY = 15,    // s1 = path, if there: bound over itself, read-only
+  WHERRY_OP_DIRECTORY = 16,    // s1 = path, n0 = mode; parents are made
+  WHERRY_OP_NODE = 17,         // s1 = path, n0 = mode with type, n1 = major, n2 = minor, n3 = group
+  WHERRY_OP_SYMLINK = 18,      // s1 = what it says, s2 = path
+  WHERRY_OP_WRITE_FILE = 19,   // s1 = path, s2 = text, n0 = 1: a refusal does not matter
+  WHERRY_OP_LIMIT = 20,        // n0 = RLIMIT_…, n1 = soft, n2 = hard; never above the hard limit inherited
+  WHERRY_OP_BOUNDING_SET = 21, // n0 = mask of capabilities to keep
+  WHERRY_OP_USER = 22,         // n0 = uid, n1 = gid, n2 = number of groups, blob = uint32_t each, padded to 8
+  WHERRY_OP_CAPABILITIES = 23, // n0 = effective and permitted, n1 = inheritable and ambient
+  WHERRY_OP_NO_NEW_PRIVILEGES = 24,
+  WHERRY_OP_SECCOMP = 25,      // blob = struct sock_filter[]
+  WHERRY_OP_CHANGE_DIRECTORY = 26,  // s1
+  WHERRY_OP_EXECUTE = 27,      // n0 = candidate paths, n1 = arguments, n2 = environment; strings in that order
+
+  // For the shim; carried out before the clone.
+  WHERRY_SHIM_CLONE = 100,     // n0 = CLONE_NEW… flags
+  WHERRY_SHIM_CGROUP = 101,    // s1 = directory of the workload's cgroup v2: clone into it, kill through it
+  WHERRY_SHIM_OOM = 102,       // s1 = file with an `oom_kill N` line
+  WHERRY_SHIM_LOG = 103,       // s1 = path, n0 = bytes at most
+  WHERRY_SHIM_TARGET = 104,    // n0 = pid of a workload: join its pid namespace, its pidfd becomes slot 0
+};
+
+enum wherry_message_kind {
+  // From the shim.
+  WHERRY_STARTED = 1,  // a = pid
+  WHERRY_FAILED = 2,   // a = errno, text = step
+  WHERRY_EXITED = 3,   // a = exit code or -1, b = signal or 0, c = 1: out of memory
+  // To the shim.
+  WHERRY_SIGNAL = 16,  // a = number
+  WHERRY_KILL = 17,
+};
+
+// One datagram on a SOCK_SEQPACKET socket.
+struct wherry_message {
+  uint32_t kind;
+  int32_t a;
+  int32_t b;
+  int32_t c;
+  char text[112];
+};
+
+struct wherry_report {
+  int32_t error;
+  char step[112];
+};
+
+static inline const struct wherry_op *wherry_first(const struct wherry_program *program) {
+  return (const struct wherry_op *)(program + 1);
+}
+static inline const struct wherry_op *wherry_next(const struct wherry_op *op) {
+  return (const struct wherry_op *)((const char *)op + op->size);
+}
+static inline const char *wherry_strings(const struct wherry_op *op) { return (const char *)(op + 1); }
+static inline const void *wherry_blob(const struct wherry_op *op) {
+  return (const char *)op + op->size - op->blob_size;
+}
+
+/// The string with that number, 0 = the step's words.
+const char *wherry_string(const struct wherry_op *op, uint32_t number);
+/// 1 when every operation lies within the program and has the strings it says.
+int wherry_is_valid(const struct wherry_program *program, size_t size);
+/// Carries the program out in the calling process. Comes back only on failure, which it has reported then.
+void wherry_launch(const struct wherry_program *program);
+/// The parts of wherry_launch; each gives 0 or an errno.
+int wherry_mounts(const struct wherry_op *op);
+int wherry_privileges(const struct wherry_op *op);
+
+// The agent's side, where Swift cannot reach: variadic calls and macros of <sys/socket.h> and <fcntl.h>. Each gives a
+// descriptor (all of them CLOEXEC) or -1 with errno.
+
+/// Read-only, and no link or `..` on the way leads out of `root`: no link is followed at all.
+int wherry_open_beneath(const char *root, const char *path);
+int wherry_memory_file(const char *name);
+/// `socket` in `directory`, however long the directory's path is.
+int wherry_listen(const char *directory, const char *socket);
+int wherry_connect(const char *directory, const char *socket);
+/// Starts the shim with the three descriptors and its end of a new socket pair; gives the agent's end.
+int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, int *pid);
+uint32_t wherry_major(uint64_t device);
+uint32_t wherry_minor(uint64_t device);

@@ -1,0 +1,103 @@
+#include "CIsolation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int wherry_open_beneath(const char *root, const char *path) {
+  int directory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return -1;
+  struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+  int fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
+  int error = errno;
+  close(directory);
+  errno = error;
+  return fd;
+}
+
+int wherry_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+// A socket's path must fit 108 bytes, which a directory of somebody's choice need not.
+static int at_socket(const char *directory, const char *name, int (*operation)(int, const struct sockaddr *, socklen_t)) {
+  int place = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (place < 0) return -1;
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", place, name);
+  if (fd >= 0 && operation(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+    int error = errno;
+    close(fd);
+    fd = -1;
+    errno = error;
+  }
+  int error = errno;
+  close(place);
+  errno = error;
+  return fd;
+}
+
+int wherry_listen(const char *directory, const char *name) {
+  int fd = at_socket(directory, name, bind);
+  if (fd >= 0 && listen(fd, 4) < 0) {
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+int wherry_connect(const char *directory, const char *name) { return at_socket(directory, name, connect); }
+
+static int spawn(const char *shim, const char *directory, const int from[3], int *pid) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+  posix_spawn_file_actions_adddup2(&actions, 0, 1);
+  posix_spawn_file_actions_adddup2(&actions, 0, 2);
+  // First out of the way, then into place: one may sit where another has to go.
+  for (int i = 0; i < 3; i++) {
+    if (from[i] >= 0) posix_spawn_file_actions_adddup2(&actions, from[i], 200 + i);
+  }
+  for (int i = 0; i < 3; i++) {
+    if (from[i] >= 0) posix_spawn_file_actions_adddup2(&actions, 200 + i, WHERRY_FD_LINK + i);
+  }
+  posix_spawn_file_actions_addclosefrom_np(&actions, WHERRY_FD_LINK + (from[2] < 0 ? 2 : 3));
+  sigset_t signals;
+  sigemptyset(&signals);
+  posix_spawnattr_setsigmask(&attributes, &signals);
+  sigfillset(&signals);
+  posix_spawnattr_setsigdefault(&attributes, &signals);
+  // A session of its own: what the terminal or the service manager tells the agent's group is not for workloads.
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+  char *arguments[] = {"wherry-shim", (char *)directory, NULL}, *environment[] = {NULL};
+  int error = posix_spawn(pid, shim, &actions, &attributes, arguments, environment);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
+int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, int *pid) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return -1;
+  int error = spawn(shim, directory, (int[]){pair[1], program, listener}, pid);
+  close(pair[1]);
+  if (error == 0 && fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) error = errno;
+  if (error == 0) return pair[0];
+  close(pair[0]);
+  errno = error;
+  return -1;
+}
+
+uint32_t wherry_major(uint64_t device) { return major(device); }
+uint32_t wherry_minor(uint64_t device) { return minor(device); }

@@ -1,0 +1,189 @@
+#include "CIsolation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define PATH_BYTES 4096
+
+// Every directory on the way to `path`, and `path` itself unless only its parents are wanted.
+static int make_directories(const char *path, mode_t mode, int only_parents) {
+  char part[PATH_BYTES];
+  size_t length = strlen(path);
+  if (length >= sizeof part) return ENAMETOOLONG;
+  for (size_t i = 1; i <= length; i++) {
+    if (path[i] != '/' && path[i] != 0) continue;
+    if (path[i] == 0 && only_parents) break;
+    memcpy(part, path, i);
+    part[i] = 0;
+    // A directory on a read-only file system gives EROFS even when it is there.
+    if (mkdir(part, mode) < 0 && errno != EEXIST && (errno != EROFS || access(part, F_OK) < 0)) return errno;
+  }
+  return 0;
+}
+
+// O_PATH, and no symbolic link anywhere on the way: an image whose /proc is a link must not choose what is mounted
+// where (CVE-2019-19921 and its kin).
+static int open_exactly(const char *path) {
+  struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+  return syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+}
+
+static int place(int tree, int target) {
+  return move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? errno : 0;
+}
+
+// A new file system, not attached anywhere yet, or -errno.
+static int new_file_system(const char *type, const struct wherry_op *op, uint32_t first_option, uint64_t attributes) {
+  int context = fsopen(type, FSOPEN_CLOEXEC);
+  if (context < 0) return -errno;
+  int result = 0;
+  for (uint32_t i = first_option; i < op->strings && result == 0; i++) {
+    char option[256];
+    strncpy(option, wherry_string(op, i), sizeof option - 1);
+    option[sizeof option - 1] = 0;
+    char *value = strchr(option, '=');
+    if (value) *value++ = 0;
+    if (fsconfig(context, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, option, value, 0) < 0) result = -errno;
+  }
+  if (result == 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) result = -errno;
+  if (result == 0) {
+    result = fsmount(context, FSMOUNT_CLOEXEC, attributes);
+    if (result < 0) result = -errno;
+  }
+  close(context);
+  return result;
+}
+
+static int mount_new(const struct wherry_op *op) {
+  const char *target = wherry_string(op, 2);
+  int directory = open_exactly(target);
+  if (directory < 0 && errno == ENOENT) {
+    if (op->numbers[1]) return 0;
+    int error = make_directories(target, 0755, 0);
+    if (error) return error;
+    directory = open_exactly(target);
+  }
+  if (directory < 0) return op->numbers[1] ? 0 : errno;
+  int tree = new_file_system(wherry_string(op, 1), op, 3, op->numbers[0]);
+  int error = tree < 0 ? -tree : place(tree, directory);
+  if (tree >= 0) close(tree);
+  close(directory);
+  return error;
+}
+
+static int set_attributes(int fd, const char *path, uint64_t set, int recursively) {
+  struct mount_attr attributes = {.attr_set = set};
+  int flags = (*path ? 0 : AT_EMPTY_PATH) | (recursively ? AT_RECURSIVE : 0);
+  return mount_setattr(fd, path, flags, &attributes, sizeof attributes) < 0 ? errno : 0;
+}
+
+static int open_tree_into_slot(const struct wherry_op *op) {
+  int fd = open_tree(AT_FDCWD, wherry_string(op, 1), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  if (fd < 0) return errno;
+  int error = dup3(fd, WHERRY_FD_SLOTS + op->numbers[0], O_CLOEXEC) < 0 ? errno : 0;
+  close(fd);
+  return error;
+}
+
+static int attach(const struct wherry_op *op) {
+  int tree = WHERRY_FD_SLOTS + op->numbers[0];
+  const char *path = wherry_string(op, 1);
+  struct stat status;
+  if (fstat(tree, &status) < 0) return errno;
+  int target = open(path, O_PATH | O_CLOEXEC);
+  if (target < 0) {
+    int is_directory = S_ISDIR(status.st_mode);
+    int error = make_directories(path, 0755, !is_directory);
+    if (error) return error;
+    if (!is_directory) {
+      int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+      if (file < 0) return errno;
+      close(file);
+    }
+    target = open(path, O_PATH | O_CLOEXEC);
+    if (target < 0) return errno;
+  }
+  int error = op->numbers[1] ? set_attributes(tree, "", op->numbers[1], 1) : 0;
+  if (!error) error = place(tree, target);
+  close(target);
+  close(tree);
+  return error;
+}
+
+static int pivot(const char *path) {
+  if (chdir(path) < 0) return errno;
+  // Old and new root at one place: the old one ends on top and is taken off (pivot_root(2), "pivot_root(".", ".")").
+  if (syscall(SYS_pivot_root, ".", ".") < 0) return errno;
+  if (umount2(".", MNT_DETACH) < 0) return errno;
+  return chdir("/") < 0 ? errno : 0;
+}
+
+static int mask(const struct wherry_op *op) {
+  int target = open(wherry_string(op, 1), O_PATH | O_CLOEXEC);
+  if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
+  struct stat status;
+  int error = fstat(target, &status) < 0 ? errno : 0;
+  int tree = -1;
+  if (!error && S_ISDIR(status.st_mode)) {
+    uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    tree = new_file_system("tmpfs", op, 2, attributes | (op->numbers[0] ? 0 : MOUNT_ATTR_RDONLY));
+    if (tree < 0) error = -tree;
+  } else if (!error) {
+    tree = open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (tree < 0) error = errno;
+  }
+  if (!error) error = place(tree, target);
+  if (tree >= 0) close(tree);
+  close(target);
+  return error;
+}
+
+static int make_read_only(const char *path) {
+  int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  if (tree < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
+  int error = set_attributes(tree, "", MOUNT_ATTR_RDONLY, 1);
+  if (!error && move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0) error = errno;
+  close(tree);
+  return error;
+}
+
+static int make_node(const struct wherry_op *op) {
+  const char *path = wherry_string(op, 1);
+  int error = make_directories(path, 0755, 1);
+  if (error) return error;
+  mode_t mask_before = umask(0);
+  if (mknod(path, op->numbers[0], makedev(op->numbers[1], op->numbers[2])) < 0) error = errno;
+  umask(mask_before);
+  if (!error && op->numbers[3] && chown(path, 0, op->numbers[3]) < 0) error = errno;
+  return error;
+}
+
+int wherry_mounts(const struct wherry_op *op) {
+  switch (op->code) {
+    case WHERRY_OP_PROPAGATION: return mount(NULL, "/", NULL, op->numbers[0], NULL) < 0 ? errno : 0;
+    case WHERRY_OP_OVERLAY:
+      return mount("overlay", wherry_string(op, 1), "overlay", 0, wherry_string(op, 2)) < 0 ? errno : 0;
+    case WHERRY_OP_OPEN_TREE: return open_tree_into_slot(op);
+    case WHERRY_OP_PIVOT_ROOT: return pivot(wherry_string(op, 1));
+    case WHERRY_OP_MOUNT: return mount_new(op);
+    case WHERRY_OP_ATTACH: return attach(op);
+    case WHERRY_OP_SET_ATTRIBUTES: {
+      int error = set_attributes(AT_FDCWD, wherry_string(op, 1), op->numbers[0], op->numbers[1] != 0);
+      return error == ENOENT || error == ENOTDIR ? 0 : error;
+    }
+    case WHERRY_OP_MASK: return mask(op);
+    case WHERRY_OP_READ_ONLY: return make_read_only(wherry_string(op, 1));
+    case WHERRY_OP_DIRECTORY: return make_directories(wherry_string(op, 1), op->numbers[0], 0);
+    case WHERRY_OP_NODE: return make_node(op);
+    case WHERRY_OP_SYMLINK:
+      return symlink(wherry_string(op, 1), wherry_string(op, 2)) < 0 && errno != EEXIST ? errno : 0;
+    default: return ENOSYS;
+  }
+}

@@ -1,0 +1,108 @@
+import Glibc
+import WherryModel
+
+/// The cgroups of one workload, in every hierarchy that the host has.
+struct Cgroup: Sendable {
+  let layout: CgroupLayout
+  /// `wherry/<agentID>/<workload>`
+  let path: String
+
+  var unifiedDirectory: String? { layout.unified.map { "\($0)/\(path)" } }
+
+  /// Makes them and sets limits; on failure nothing is left.
+  func create(_ resources: Resources) throws(Failure) {
+    if let missing = layout.missing(for: resources).first {
+      throw Failure(
+        .start, code: "workload.limitUnavailable",
+        message: "this host has no \(missing.rawValue) cgroup controller, so \(path) cannot be limited",
+        remedy: "boot with the controller enabled, or leave the limit out")
+    }
+    delegate()
+    for directory in layout.directories(of: path) {
+      let error = Files.makeDirectories(directory)
+      guard error == 0 else {
+        remove()
+        throw Failure(
+          .start, code: "workload.cgroup", message: "the cgroup \(directory) cannot be made: \(sentence(ofErrno: error))",
+          remedy: "run the agent as root with a writable cgroup file system")
+      }
+    }
+    for setting in layout.settings(for: resources, at: path) {
+      let error = Files.write(Array(setting.value.utf8), to: setting.file, flags: O_WRONLY)
+      guard error == 0 || setting.isOptional else {
+        remove()
+        throw Failure(
+          .start, code: "workload.limit",
+          message: "\(setting.value) is refused by \(setting.file): \(sentence(ofErrno: error))",
+          remedy: "choose a limit that this host can keep")
+      }
+    }
+  }
+
+  /// On v2 a controller reaches a cgroup only when every ancestor hands it down.
+  private func delegate() {
+    guard let unified = layout.unified, !layout.unifiedControllers.isEmpty else { return }
+    let names = layout.unifiedControllers.map { "+\($0.rawValue)" }.sorted().joined(separator: " ")
+    var directory = unified
+    for part in path.split(separator: "/") {
+      let file = directory + "/cgroup.subtree_control"
+      // Written once per ancestor; what is already on is not written again.
+      let enabled = Set((Files.text(file) ?? "").split { $0 == " " || $0 == "\n" }.map(String.init))
+      if !layout.unifiedControllers.allSatisfy({ enabled.contains($0.rawValue) }) {
+        Files.write(Array(names.utf8), to: file, flags: O_WRONLY)
+      }
+      directory += "/\(part)"
+      Files.makeDirectories(directory)
+    }
+  }
+
+  var processes: [Int32] {
+    var found: Set<Int32> = []
+    for directory in layout.directories(of: path) {
+      let text = Files.text(directory + "/cgroup.procs") ?? ""
+      found.formUnion(text.split(separator: "\n").compactMap { Int32($0) })
+    }
+    return found.sorted()
+  }
+
+  /// SIGKILL to everything in it.
+  func kill() {
+    if let directory = unifiedDirectory,
+      Files.write(Array("1".utf8), to: directory + "/cgroup.kill", flags: O_WRONLY) == 0
+    {
+      return
+    }
+    for process in processes { Glibc.kill(process, SIGKILL) }
+  }
+
+  /// Gone processes leave a cgroup a moment after they end; a fork bomb needs more than one kill.
+  @discardableResult
+  func remove() -> Bool {
+    for _ in 0..<1000 {
+      var isGone = true
+      for directory in layout.directories(of: path) where rmdir(directory) != 0 && errno != ENOENT { isGone = false }
+      if isGone { return true }
+      kill()
+      usleep(2000)
+    }
+    return false
+  }
+
+  var statistics: WorkloadStatistics {
+    var statistics = WorkloadStatistics()
+    func number(_ path: String?) -> Int64? {
+      path.flatMap(Files.text).flatMap { text in Int64(text.filter { $0 != "\n" }) }
+    }
+    statistics.memoryBytes = number(
+      layout.legacy[.memory].map { "\($0)/\(path)/memory.usage_in_bytes" }
+        ?? unifiedDirectory.map { $0 + "/memory.current" })
+    statistics.pids = number(
+      (layout.legacy[.pids] ?? layout.unified).map { "\($0)/\(path)/pids.current" }
+    ).map { Int($0) }
+    let cpu = unifiedDirectory.flatMap { Files.text($0 + "/cpu.stat") } ?? ""
+    statistics.cpuMicroseconds = cpu.split(separator: "\n").lazy.compactMap { line in
+      line.hasPrefix("usage_usec ") ? Int64(line.dropFirst(11)) : nil
+    }.first
+    return statistics
+  }
+}

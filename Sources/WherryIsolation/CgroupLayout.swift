@@ -1,0 +1,102 @@
+import WherryModel
+
+/// Which cgroup hierarchies the host has. On a hybrid host the v2 tree gives identity, birth and kill, and the v1
+/// controllers the limits; crun and others refuse such hosts.
+struct CgroupLayout: Hashable, Sendable {
+  enum Controller: String, Hashable, Sendable, CaseIterable { case cpu, memory, pids }
+
+  /// Mount point of the v2 tree.
+  var unified: String?
+  /// Controllers that the v2 tree can give.
+  var unifiedControllers: Set<Controller> = []
+  /// Mount points of v1 hierarchies.
+  var legacy: [Controller: String] = [:]
+
+  /// By what lies under `root`, so that a test can lay out a tree.
+  static func detect(root: String) -> CgroupLayout {
+    var layout = CgroupLayout()
+    for candidate in [root, root + "/unified"] {
+      guard let text = Files.text(candidate + "/cgroup.controllers") else { continue }
+      layout.unified = candidate
+      let names = Set(text.split { $0 == " " || $0 == "\n" }.map(String.init))
+      layout.unifiedControllers = Set(Controller.allCases.filter { names.contains($0.rawValue) })
+      break
+    }
+    for controller in Controller.allCases where !layout.unifiedControllers.contains(controller) {
+      let directories = controller == .cpu ? ["cpu", "cpu,cpuacct"] : [controller.rawValue]
+      if let found = directories.first(where: { Files.exists("\(root)/\($0)/tasks") }) {
+        layout.legacy[controller] = "\(root)/\(found)"
+      }
+    }
+    return layout
+  }
+
+  func has(_ controller: Controller) -> Bool { unifiedControllers.contains(controller) || legacy[controller] != nil }
+
+  /// `path` is relative: `wherry/<agentID>/<workload>`.
+  func directories(of path: String) -> [String] {
+    ([unified].compactMap { $0 } + sortedLegacy.map(\.mount)).map { "\($0)/\(path)" }
+  }
+
+  var sortedLegacy: [(controller: Controller, mount: String)] {
+    legacy.sorted { $0.key.rawValue < $1.key.rawValue }.map { (controller: $0.key, mount: $0.value) }
+  }
+
+  struct Setting: Hashable, Sendable {
+    var file: String
+    var value: String
+    /// Kernels without swap accounting do not have the file.
+    var isOptional = false
+  }
+
+  private static let cpuPeriodMicroseconds = 100_000
+
+  func settings(for resources: Resources, at path: String) -> [Setting] {
+    var settings: [Setting] = []
+    func add(_ mount: String, _ file: String, _ value: String, isOptional: Bool = false) {
+      settings.append(Setting(file: "\(mount)/\(path)/\(file)", value: value, isOptional: isOptional))
+    }
+    let period = Self.cpuPeriodMicroseconds
+    if let millis = resources.cpuMillis {
+      // The kernel refuses a quota under 1 ms.
+      let quota = max(1000, millis * period / 1000)
+      if let mount = legacy[.cpu] {
+        add(mount, "cpu.cfs_period_us", "\(period)")
+        add(mount, "cpu.cfs_quota_us", "\(quota)")
+      } else if let unified {
+        add(unified, "cpu.max", "\(quota) \(period)")
+      }
+    }
+    if let bytes = resources.memoryBytes {
+      if let mount = legacy[.memory] {
+        add(mount, "memory.limit_in_bytes", "\(bytes)")
+        add(mount, "memory.memsw.limit_in_bytes", "\(bytes)", isOptional: true)
+      } else if let unified {
+        add(unified, "memory.max", "\(bytes)")
+        add(unified, "memory.swap.max", "0", isOptional: true)
+        // One process of a component less is a broken component: all or none.
+        add(unified, "memory.oom.group", "1", isOptional: true)
+      }
+    }
+    if let pids = resources.pids, let mount = legacy[.pids] ?? unified { add(mount, "pids.max", "\(pids)") }
+    return settings
+  }
+
+  /// Controllers that limits ask for and this host does not have.
+  func missing(for resources: Resources) -> [Controller] {
+    let asked: [(Controller, Bool)] = [
+      (.cpu, resources.cpuMillis != nil), (.memory, resources.memoryBytes != nil), (.pids, resources.pids != nil),
+    ]
+    return asked.filter { $0.1 && !has($0.0) }.map(\.0)
+  }
+
+  /// What a process writes "0" to when it joins. A v1 `tasks` file and not `cgroup.procs`: a thread that moves itself
+  /// skips the lock whose writer waits 6 to 20 ms for a grace period of the kernel.
+  func joinFiles(of path: String) -> [String] { sortedLegacy.map { "\($0.mount)/\(path)/tasks" } }
+
+  /// The file with the `oom_kill` count.
+  func memoryEvents(of path: String) -> String? {
+    if let mount = legacy[.memory] { return "\(mount)/\(path)/memory.oom_control" }
+    return unifiedControllers.contains(.memory) ? unified.map { "\($0)/\(path)/memory.events" } : nil
+  }
+}

@@ -1,0 +1,123 @@
+import CIsolation
+
+/// What the launch program can do; carried out by CIsolation. Slots keep directories and detached mounts over a
+/// `pivotRoot`: they are the descriptors from WHERRY_FD_SLOTS on.
+enum LaunchOperation: Hashable, Sendable {
+  // Settings of the shim, read before the clone.
+  case clone(namespaces: Int64)
+  case cloneInto(cgroup: String)
+  case watchMemory(file: String)
+  case log(path: String, bytesMaximum: Int)
+  case target(pid: Int32)
+  // In the child, in order.
+  case joinCgroup(file: String)
+  case open(path: String, slot: Int)
+  case enter(slot: Int, namespaces: Int64)
+  case unshare(namespaces: Int64)
+  case hostName(String)
+  case loopbackUp
+  case propagation(Propagation)
+  case overlay(mountPoint: String, options: String)
+  case openTree(path: String, slot: Int)
+  case pivotRoot(String)
+  case mount(type: String, target: String, MountAttributes, onlyIfThere: Bool, options: [String])
+  case attach(slot: Int, target: String, MountAttributes)
+  case setAttributes(path: String, MountAttributes, recursively: Bool)
+  /// `sealedLater`: something below it is attached again before it becomes read-only.
+  case mask(path: String, sealedLater: Bool)
+  case readOnly(path: String)
+  case directory(path: String, mode: Int64)
+  case node(path: String, mode: Int64, major: Int64, minor: Int64, group: Int64)
+  case symlink(to: String, path: String)
+  case writeFile(path: String, text: String, mayFail: Bool)
+  case limit(ResourceLimit, soft: Int64, hard: Int64)
+  case boundingSet(UInt64)
+  case user(UInt32, group: UInt32, groups: [UInt32])
+  case capabilities(effective: UInt64, ambient: UInt64)
+  case noNewPrivileges
+  case seccomp(filter: [UInt8])
+  case changeDirectory(String)
+  case execute(candidates: [String], arguments: [String], environment: [String])
+}
+
+extension LaunchOperation {
+  struct Encoded {
+    var code: UInt32
+    var numbers: [Int64] = []
+    var strings: [String] = []
+    var blob: [UInt8] = []
+
+    init(_ code: wherry_op_code, _ strings: [String] = [], numbers: [Int64] = [], blob: [UInt8] = []) {
+      self.code = code.rawValue
+      self.strings = strings
+      self.numbers = numbers
+      self.blob = blob
+    }
+  }
+
+  var encoded: Encoded {
+    switch self {
+    case .clone(let namespaces): Encoded(WHERRY_SHIM_CLONE, numbers: [namespaces])
+    case .cloneInto(let cgroup): Encoded(WHERRY_SHIM_CGROUP, [cgroup])
+    case .watchMemory(let file): Encoded(WHERRY_SHIM_OOM, [file])
+    case .log(let path, let maximum): Encoded(WHERRY_SHIM_LOG, [path], numbers: [Int64(maximum)])
+    case .target(let pid): Encoded(WHERRY_SHIM_TARGET, numbers: [Int64(pid)])
+    case .joinCgroup(let file): Encoded(WHERRY_OP_JOIN_CGROUP, [file])
+    case .open(let path, let slot): Encoded(WHERRY_OP_OPEN, [path], numbers: [Int64(slot)])
+    case .enter(let slot, let namespaces): Encoded(WHERRY_OP_SETNS, numbers: [Int64(slot), namespaces])
+    case .unshare(let namespaces): Encoded(WHERRY_OP_UNSHARE, numbers: [namespaces])
+    case .hostName(let name): Encoded(WHERRY_OP_HOSTNAME, [name])
+    case .loopbackUp: Encoded(WHERRY_OP_LOOPBACK_UP)
+    case .writeFile(let path, let text, let mayFail):
+      Encoded(WHERRY_OP_WRITE_FILE, [path, text], numbers: [mayFail ? 1 : 0])
+    case .limit(let limit, let soft, let hard): Encoded(WHERRY_OP_LIMIT, numbers: [limit.rawValue, soft, hard])
+    case .changeDirectory(let path): Encoded(WHERRY_OP_CHANGE_DIRECTORY, [path])
+    case .execute(let candidates, let arguments, let environment):
+      Encoded(
+        WHERRY_OP_EXECUTE, candidates + arguments + environment,
+        numbers: [Int64(candidates.count), Int64(arguments.count), Int64(environment.count)])
+    case .boundingSet, .user, .capabilities, .noNewPrivileges, .seccomp: encodedPrivileges
+    case .propagation, .overlay, .openTree, .pivotRoot, .mount, .attach, .setAttributes, .mask, .readOnly, .directory,
+      .node, .symlink:
+      encodedMounts
+    }
+  }
+
+  private var encodedPrivileges: Encoded {
+    switch self {
+    case .boundingSet(let mask): Encoded(WHERRY_OP_BOUNDING_SET, numbers: [Int64(bitPattern: mask)])
+    case .user(let user, let group, let groups):
+      Encoded(
+        WHERRY_OP_USER, numbers: [Int64(user), Int64(group), Int64(groups.count)],
+        blob: groups.flatMap { group in withUnsafeBytes(of: group) { Array($0) } })
+    case .capabilities(let effective, let ambient):
+      Encoded(WHERRY_OP_CAPABILITIES, numbers: [Int64(bitPattern: effective), Int64(bitPattern: ambient)])
+    case .noNewPrivileges: Encoded(WHERRY_OP_NO_NEW_PRIVILEGES)
+    case .seccomp(let filter): Encoded(WHERRY_OP_SECCOMP, blob: filter)
+    default: preconditionFailure("not about privileges: \(self)")
+    }
+  }
+
+  private var encodedMounts: Encoded {
+    switch self {
+    case .propagation(let kind): Encoded(WHERRY_OP_PROPAGATION, numbers: [kind.rawValue])
+    case .overlay(let mountPoint, let options): Encoded(WHERRY_OP_OVERLAY, [mountPoint, options])
+    case .openTree(let path, let slot): Encoded(WHERRY_OP_OPEN_TREE, [path], numbers: [Int64(slot)])
+    case .pivotRoot(let path): Encoded(WHERRY_OP_PIVOT_ROOT, [path])
+    case .mount(let type, let target, let attributes, let onlyIfThere, let options):
+      Encoded(WHERRY_OP_MOUNT, [type, target] + options, numbers: [attributes.rawValue, onlyIfThere ? 1 : 0])
+    case .attach(let slot, let target, let attributes):
+      Encoded(WHERRY_OP_ATTACH, [target], numbers: [Int64(slot), attributes.rawValue])
+    case .setAttributes(let path, let attributes, let recursively):
+      Encoded(WHERRY_OP_SET_ATTRIBUTES, [path], numbers: [attributes.rawValue, recursively ? 1 : 0])
+    case .mask(let path, let sealedLater):
+      Encoded(WHERRY_OP_MASK, [path, "mode=0555"], numbers: [sealedLater ? 1 : 0])
+    case .readOnly(let path): Encoded(WHERRY_OP_READ_ONLY, [path])
+    case .directory(let path, let mode): Encoded(WHERRY_OP_DIRECTORY, [path], numbers: [mode])
+    case .node(let path, let mode, let major, let minor, let group):
+      Encoded(WHERRY_OP_NODE, [path], numbers: [mode, major, minor, group])
+    case .symlink(let text, let path): Encoded(WHERRY_OP_SYMLINK, [text, path])
+    default: preconditionFailure("not about mounts: \(self)")
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/// What both kinds of component have in common.
+extension LaunchProgram {
+  /// Which paths under /proc and /sys say more about the machine than a workload needs to know, or change it: Docker's
+  /// list, with the thermal and interrupt files that side channels read.
+  static let maskedPaths = [
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
+    "/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing",
+  ]
+  static let readOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+  static func build(_ spec: WorkloadSpec, _ context: LaunchContext) -> LaunchProgram {
+    var program = LaunchProgram()
+    program.addSettings(spec, context)
+    program.addMembership(spec, context)
+    switch spec.root {
+    case .host(let writable, let hidden): program.addHostRoot(spec, writable: writable, hidden: hidden)
+    case .overlay(let lower, let upper, let work, let readOnly):
+      program.addContainerRoot(
+        spec, context, layers: OverlayLayers(lower: lower, upper: upper, work: work), readOnly: readOnly)
+    }
+    program.addPrivileges(spec, context)
+    program.addExecution(spec.arguments, environment: spec.environment)
+    return program
+  }
+
+  /// For one more process in a running workload, before the steps of `probePrelude`: the shim joins the pid namespace,
+  /// because that counts for children only.
+  static func probeSettings(pid: Int32, cgroup: String?) -> [Step] {
+    var program = LaunchProgram()
+    program.add("clone", .clone(namespaces: 0))
+    program.add("join the pid namespace", .target(pid: pid))
+    if let cgroup { program.add("be born in the cgroup", .cloneInto(cgroup: cgroup)) }
+    return program.steps
+  }
+
+  static func probePrelude(_ spec: WorkloadSpec, _ context: LaunchContext) -> [Step] {
+    var program = LaunchProgram()
+    for file in context.cgroupFiles { program.add("join the cgroup \(file)", .joinCgroup(file: file)) }
+    let namespaces = Namespace.mount | Namespace.network | Namespace.ipc | Namespace.hostName | Namespace.cgroup
+    program.add("enter the workload's namespaces", .enter(slot: 0, namespaces: namespaces))
+    program.addPrivileges(spec, context)
+    return program.steps
+  }
+
+  private mutating func addSettings(_ spec: WorkloadSpec, _ context: LaunchContext) {
+    var namespaces = Namespace.mount | Namespace.pid | Namespace.ipc | Namespace.hostName
+    if spec.network == .none { namespaces |= Namespace.network }
+    // A cgroup namespace is rooted where its maker is: with v1 controllers that is only right after joining them.
+    if context.cgroupFiles.isEmpty { namespaces |= Namespace.cgroup }
+    add("clone", .clone(namespaces: namespaces))
+    if let cgroup = context.unifiedCgroup { add("be born in the cgroup", .cloneInto(cgroup: cgroup)) }
+    if let file = context.memoryEvents { add("watch the memory", .watchMemory(file: file)) }
+    add("write the log", .log(path: spec.logPath, bytesMaximum: spec.logBytesMaximum))
+  }
+
+  private mutating func addMembership(_ spec: WorkloadSpec, _ context: LaunchContext) {
+    // The agent may be protected from the memory killer; what it starts is not.
+    add("set the memory killer's score", .writeFile(path: "/proc/self/oom_score_adj", text: "0", mayFail: true))
+    for file in context.cgroupFiles { add("join the cgroup \(file)", .joinCgroup(file: file)) }
+    if !context.cgroupFiles.isEmpty { add("make a cgroup namespace", .unshare(namespaces: Namespace.cgroup)) }
+    if let path = context.networkNamespace {
+      let slot = newSlot()
+      add("open the network namespace", .open(path: path, slot: slot))
+      add("enter the network namespace", .enter(slot: slot, namespaces: Namespace.network))
+    }
+    if spec.network == .none { add("bring the loopback up", .loopbackUp) }
+    if !spec.hostName.isEmpty { add("set the host name", .hostName(spec.hostName)) }
+    add("limit core files", .limit(.coreBytes, soft: 0, hard: 0))
+    add("limit open files", .limit(.openFiles, soft: 1024, hard: 1 << 19))
+  }
+
+  mutating func addKernelFiles(_ spec: WorkloadSpec) {
+    add("mount /proc", mountNew("proc", "/proc", [.noSetuid, .noDevices, .noExecution]))
+    if spec.network != .host {
+      // Inside its own network namespace any user may serve port 80, as under Docker.
+      let path = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+      add("open the low ports", .writeFile(path: path, text: "0", mayFail: true))
+    }
+    guard !spec.isPrivileged else { return }
+    for path in Self.maskedPaths { add("mask \(path)", .mask(path: path, sealedLater: false)) }
+    for path in Self.readOnlyPaths { add("make \(path) read-only", .readOnly(path: path)) }
+  }
+
+  func mountNew(
+    _ type: String, _ target: String, _ attributes: MountAttributes, onlyIfThere: Bool = false, options: [String] = []
+  ) -> LaunchOperation {
+    .mount(type: type, target: target, attributes, onlyIfThere: onlyIfThere, options: options)
+  }
+
+  private mutating func addPrivileges(_ spec: WorkloadSpec, _ context: LaunchContext) {
+    let kept = spec.isPrivileged ? UInt64.max : Capability.mask(spec.capabilities) ?? 0
+    add("drop capabilities from the bounding set", .boundingSet(kept))
+    add("become the user", .user(context.user.user, group: context.user.group, groups: context.user.groups))
+    if context.user.user == 0 {
+      add("set capabilities", .capabilities(effective: kept, ambient: 0))
+    } else {
+      // As under Docker another user than root has none, but those that a recipe adds it does mean.
+      let added = Capability.mask(spec.capabilities.subtracting(Capability.containerDefault)) ?? 0
+      add("set capabilities", .capabilities(effective: added, ambient: added))
+    }
+    // As the user, so that root's rights do not reach into a directory that the user may not enter.
+    add("change to the working directory", .changeDirectory(spec.workingDirectory))
+    guard !spec.isPrivileged else { return }
+    add("forbid new privileges", .noNewPrivileges)
+    if let filter = context.seccompFilter { add("load the seccomp filter", .seccomp(filter: filter)) }
+  }
+
+  mutating func addExecution(_ arguments: [String], environment: [String]) {
+    let name = arguments.first ?? ""
+    var candidates = [name]
+    if !name.contains("/") {
+      let path = environment.last { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) }
+      let directories = (path ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").split(separator: ":")
+      candidates = directories.map { "\($0)/\(name)" }
+    }
+    add("execute \(name)", .execute(candidates: candidates, arguments: arguments, environment: environment))
+  }
+}

@@ -1,0 +1,91 @@
+struct OverlayLayers: Hashable, Sendable {
+  var lower: [String]
+  var upper: String
+  var work: String
+}
+
+extension LaunchProgram {
+  /// Everything of the host that the container sees is opened before the pivot and attached after it: when targets are
+  /// looked up, the only root there is is the container's own, so no link in the image leads out of it.
+  mutating func addContainerRoot(
+    _ spec: WorkloadSpec, _ context: LaunchContext, layers: OverlayLayers, readOnly: Bool
+  ) {
+    add("make mounts private", .propagation(.privateTree))
+    var attachments: [(slot: Int, mount: WorkloadMount)] = []
+    for mount in spec.mounts + context.files {
+      let slot = newSlot()
+      add("open \(mount.source)", .openTree(path: mount.source, slot: slot))
+      attachments.append((slot, mount))
+    }
+    addOverlay(layers, at: context.mountPoint)
+    add("make the overlay the root", .pivotRoot(context.mountPoint))
+    if readOnly {
+      for path in ["/tmp", "/run", "/var/tmp"] {
+        let options = ["mode=\(path == "/run" ? "0755" : "1777")", "size=64m"]
+        let operation = mountNew("tmpfs", path, [.noSetuid, .noDevices], onlyIfThere: true, options: options)
+        add("mount \(path)", operation)
+      }
+    }
+    for (slot, mount) in attachments {
+      var attributes: MountAttributes = [.noSetuid, .noDevices]
+      if mount.readOnly { attributes.insert(.readOnly) }
+      add("mount \(mount.source) on \(mount.target)", .attach(slot: slot, target: mount.target, attributes))
+    }
+    addDevices(context.devices)
+    add("mount /sys", mountNew("sysfs", "/sys", [.readOnly, .noSetuid, .noDevices, .noExecution]))
+    if context.cgroupFiles.isEmpty, context.unifiedCgroup != nil {
+      let operation = mountNew("cgroup2", "/sys/fs/cgroup", [.readOnly, .noSetuid, .noDevices, .noExecution])
+      add("mount /sys/fs/cgroup", operation)
+    }
+    addKernelFiles(spec)
+    // An image brings no device nodes and no set-uid programs that work.
+    var attributes: MountAttributes = [.noDevices]
+    if !spec.isPrivileged { attributes.insert(.noSetuid) }
+    if readOnly { attributes.insert(.readOnly) }
+    add("protect the root", .setAttributes(path: "/", attributes, recursively: false))
+  }
+
+  private mutating func addOverlay(_ layers: OverlayLayers, at mountPoint: String) {
+    // Named by descriptor: a mount's options must fit one page, and paths may hold colons and commas.
+    var lower: [String] = []
+    for path in layers.lower { lower.append(slotPath(opening: path)) }
+    let options = [
+      "lowerdir=" + lower.joined(separator: ":"), "upperdir=" + slotPath(opening: layers.upper),
+      "workdir=" + slotPath(opening: layers.work),
+    ]
+    add("mount the overlay root", .overlay(mountPoint: mountPoint, options: options.joined(separator: ",")))
+  }
+
+  private mutating func slotPath(opening path: String) -> String {
+    let slot = newSlot()
+    add("open \(path)", .open(path: path, slot: slot))
+    return Self.slotPath(slot)
+  }
+
+  private mutating func addDevices(_ devices: [DeviceNode]) {
+    let options = ["mode=0755", "size=64k"]
+    add("mount /dev", mountNew("tmpfs", "/dev", [.noSetuid, .noExecution], options: options))
+    let terminals = ["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+    add("mount /dev/pts", mountNew("devpts", "/dev/pts", [.noSetuid, .noExecution], options: terminals))
+    let harmless: MountAttributes = [.noSetuid, .noDevices, .noExecution]
+    add("mount /dev/shm", mountNew("tmpfs", "/dev/shm", harmless, options: ["mode=1777", "size=64m"]))
+    add("mount /dev/mqueue", mountNew("mqueue", "/dev/mqueue", harmless))
+    let standard: [(String, Int64, Int64)] = [
+      ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
+    ]
+    for (name, major, minor) in standard {
+      let mode = NodeMode.character | 0o666
+      add("make /dev/\(name)", .node(path: "/dev/\(name)", mode: mode, major: major, minor: minor, group: 0))
+    }
+    for device in devices {
+      let operation = LaunchOperation.node(
+        path: device.path, mode: device.mode, major: device.major, minor: device.minor, group: device.group)
+      add("make \(device.path)", operation)
+    }
+    let links = [
+      ("/proc/self/fd", "/dev/fd"), ("/proc/self/fd/0", "/dev/stdin"), ("/proc/self/fd/1", "/dev/stdout"),
+      ("/proc/self/fd/2", "/dev/stderr"), ("pts/ptmx", "/dev/ptmx"),
+    ]
+    for (text, path) in links { add("make \(path)", .symlink(to: text, path: path)) }
+  }
+}

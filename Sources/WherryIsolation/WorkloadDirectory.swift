@@ -1,0 +1,78 @@
+import CIsolation
+import Glibc
+
+/// `<stateDirectory>/workloads/<id>/`: what of a workload outlives the agent. The shim works in it.
+struct WorkloadDirectory: Sendable {
+  let path: String
+
+  var mountPoint: String { path + "/root" }
+
+  func file(_ name: String) -> String { path + "/" + name }
+
+  var identity: String { Files.text(file("identity")) ?? "" }
+  /// The host's number of the first process; nil before it runs.
+  var pid: Int32? { Files.text(file("pid")).flatMap { Int32($0.filter { $0 != "\n" }) } }
+
+  /// Nil when there is no shim any more: the kernel refuses a connection as soon as nobody holds the listening end.
+  func connect() -> Int32? {
+    let descriptor = wherry_connect(path, "ctl.sock")
+    return descriptor >= 0 ? descriptor : nil
+  }
+
+  /// What the shim wrote down before it ended.
+  func readEnd() -> WorkloadEvent? {
+    guard let text = Files.text(file("exit")) else { return nil }
+    let words = text.split(separator: "\n").first?.split(separator: " ", maxSplits: 2).map(String.init) ?? []
+    guard words.count == 3, let number = Int32(words[1]) else { return nil }
+    if words[0] == "failed" { return .failure(step: words[2], errno: number) }
+    let rest = words[2].split(separator: " ").compactMap { Int32($0) }
+    guard words[0] == "exited", rest.count == 2 else { return nil }
+    return .exited(WorkloadExit(code: number, signal: rest[0], oom: rest[1]))
+  }
+
+  /// What `execute` needs to know of the workload, written at start so that it is still known after an adoption.
+  struct Probe: Equatable {
+    var environment: [String]
+    /// Encoded steps.
+    var prelude: [UInt8]
+    var preludeCount: Int
+  }
+
+  func write(_ probe: Probe) -> Int32 {
+    let environment = probe.environment.joined(separator: "\0")
+    let head = "\(probe.preludeCount) \(environment.utf8.count)\n"
+    return Files.write(Array(head.utf8) + Array(environment.utf8) + probe.prelude, to: file("probe"))
+  }
+
+  func readProbe() -> Probe? {
+    guard let bytes = Files.read(file("probe"), maximum: 4 << 20), let newline = bytes.firstIndex(of: 10) else {
+      return nil
+    }
+    let numbers = String(decoding: bytes[..<newline], as: UTF8.self).split(separator: " ").compactMap { Int($0) }
+    guard numbers.count == 2, newline + 1 + numbers[1] <= bytes.count else { return nil }
+    let environmentEnd = newline + 1 + numbers[1]
+    let environment = bytes[(newline + 1)..<environmentEnd].split(separator: 0)
+    return Probe(
+      environment: environment.map { String(decoding: $0, as: UTF8.self) }, prelude: Array(bytes[environmentEnd...]),
+      preludeCount: numbers[0])
+  }
+}
+
+extension WorkloadExit {
+  /// As the shim says it: -1 and 0 stand for none.
+  init(code: Int32, signal: Int32, oom: Int32) {
+    self.init(code: code < 0 ? nil : code, signal: signal == 0 ? nil : signal, outOfMemory: oom != 0)
+  }
+}
+
+extension WorkloadEvent {
+  static func failure(step: String, errno number: Int32) -> WorkloadEvent {
+    var sentence = "could not \(step): \(WherryIsolation.sentence(ofErrno: number))"
+    if step.hasPrefix("execute"), number == ENOENT {
+      sentence += " (neither the program nor, for a script, its interpreter may be missing)"
+    } else if step.hasPrefix("execute"), number == ENOEXEC {
+      sentence += " (it is not a program for this machine; a script needs a #! line)"
+    }
+    return .failedToStart(step: step, errno: number, sentence: sentence)
+  }
+}

@@ -1,0 +1,93 @@
+import CIsolation
+import Glibc
+import WherryModel
+
+/// What has to be looked up or written on the host before a launch program can be built.
+struct WorkloadPreparation {
+  let spec: WorkloadSpec
+  let directory: WorkloadDirectory
+
+  private var roots: [String] {
+    switch spec.root {
+    case .host: ["/"]
+    case .overlay(let lower, let upper, _, _): [upper] + lower
+    }
+  }
+
+  func user() throws(Failure) -> ResolvedUser {
+    if let user = UserLookup(roots: roots).resolve(spec.user) { return user }
+    var name = ""
+    if case .named(let text) = spec.user { name = text }
+    throw Failure(
+      .start, code: "workload.user", message: "\(spec.id) is to run as \"\(name)\", whom its /etc/passwd does not know",
+      remedy: "name a user of the image (or of the host for a process component), or give numbers: 1000:1000")
+  }
+
+  func devices() throws(Failure) -> [DeviceNode] {
+    guard case .overlay = spec.root else { return [] }
+    var nodes: [DeviceNode] = []
+    for text in spec.devices {
+      let parts = text.split(separator: ":").map(String.init)
+      var status = stat()
+      guard let source = parts.first, stat(source, &status) == 0,
+        status.st_mode & S_IFMT == S_IFCHR || status.st_mode & S_IFMT == S_IFBLK
+      else {
+        throw Failure(
+          .start, code: "workload.device", message: "\(spec.id) asks for the device \(text), which this host has not",
+          remedy: "connect the device, or leave it out of Devices")
+      }
+      let target = parts.count > 1 && parts[1].hasPrefix("/") ? parts[1] : source
+      let device = UInt64(status.st_rdev)
+      nodes.append(
+        DeviceNode(
+          path: target, mode: Int64(status.st_mode), major: Int64(wherry_major(device)),
+          minor: Int64(wherry_minor(device)), group: Int64(status.st_gid)))
+    }
+    return nodes
+  }
+
+  /// Makes the directories of an overlay, and the small files that every container has.
+  func files(address: String?) throws(Failure) -> [WorkloadMount] {
+    guard case .overlay(_, let upper, let work, _) = spec.root else { return [] }
+    for path in [upper, work, directory.mountPoint] {
+      let error = Files.makeDirectories(path)
+      guard error == 0 else {
+        throw Failure(
+          error == ENOSPC ? .space : .start, code: "workload.directory",
+          message: "\(spec.id) cannot be started: \(path) cannot be made: \(sentence(ofErrno: error))",
+          remedy: "see that its file system is writable and has space")
+      }
+    }
+    // The root's own mode is the upper directory's.
+    chmod(upper, 0o755)
+    if spec.network == .host {
+      let shared = ["/etc/hosts", "/etc/resolv.conf"].filter(Files.exists)
+      return shared.map { WorkloadMount(source: $0, target: $0, readOnly: true) }
+    }
+    var files = [("hosts", hosts(address: address)), ("resolv.conf", Self.resolvers(Files.text("/etc/resolv.conf")))]
+    if !spec.hostName.isEmpty { files.append(("hostname", spec.hostName + "\n")) }
+    var mounts: [WorkloadMount] = []
+    for (name, text) in files {
+      let path = directory.file(name)
+      guard Files.write(Array(text.utf8), to: path) == 0, chmod(path, 0o644) == 0 else { continue }
+      mounts.append(WorkloadMount(source: path, target: "/etc/" + name, readOnly: true))
+    }
+    return mounts
+  }
+
+  private func hosts(address: String?) -> String {
+    var text = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+    if !spec.hostName.isEmpty { text += "\(address ?? "127.0.1.1") \(spec.hostName)\n" }
+    return text
+  }
+
+  /// The host's, without resolvers on its loopback, which a container cannot reach.
+  static func resolvers(_ text: String?) -> String {
+    let lines = (text ?? "").split(separator: "\n").filter { line in
+      let words = line.split { $0 == " " || $0 == "\t" }
+      guard words.first == "nameserver", words.count > 1 else { return words.first.map { !$0.hasPrefix("#") } ?? false }
+      return !words[1].hasPrefix("127.") && words[1] != "::1"
+    }
+    return lines.map { $0 + "\n" }.joined()
+  }
+}

@@ -1,0 +1,31 @@
+// One workload's keeper. It outlives the agent: holds the workload's output, reaps it, and writes down how it ended.
+#pragma once
+#include <sys/types.h>
+
+#include "CIsolation.h"
+#include "log.h"
+
+#define CLIENTS_MAXIMUM 4
+
+struct shim {
+  int directory_is_kept;  // 0 = for a probe: nothing is written down, and it ends with its agent
+  // What the program says.
+  uint64_t clone_flags;
+  const char *cgroup;
+  const char *oom_path;
+  int64_t target;
+  // What runs.
+  pid_t pid;
+  int pidfd;
+  int output[2];
+  int listener;
+  int clients[CLIENTS_MAXIMUM];
+  int32_t signal_meant;  // sent as SIGKILL because the workload does not handle it; reported as itself
+  struct stream streams[2];
+};
+
+/// Clones and launches. 0 once execve has happened, else 1 with the report filled in.
+int shim_start(struct shim *shim, const struct wherry_program *program, struct wherry_report *report);
+/// Serves until the workload ends; gives what to tell.
+struct wherry_message shim_serve(struct shim *shim);
+void shim_tell(struct shim *shim, const struct wherry_message *message);
