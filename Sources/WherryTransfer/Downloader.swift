@@ -93,7 +93,10 @@ package final class Downloader {
     }
     try report(onEvent)
     let next = waiting.map(\.at).min().map { max(0, $0 - Self.milliseconds()) } ?? 1_000
-    if running > 0 || active.isEmpty { curl_multi_poll(multi, nil, 0, Int32(min(1_000, next)), nil) }
+    // Not when a transfer has just been added, which wants to be driven at once, nor when nothing is left to wait for.
+    if running > 0 || (active.isEmpty && !waiting.isEmpty) {
+      curl_multi_poll(multi, nil, 0, Int32(min(1_000, next)), nil)
+    }
   }
 
   private func take(

@@ -1,0 +1,99 @@
+import Glibc
+import WherryJSON
+import WherryModel
+import WherryOCI
+import WherryTransfer
+
+/// `wherry-fetch download`: brings blobs into the store. Blobs that are there cause no request at all.
+struct DownloadMode {
+  private let job: DownloadJob
+
+  init(job cursor: JSONCursor) throws(Failure) {
+    job = try Job.decode { () throws(JSONShapeError) in try DownloadJob(cursor) }
+  }
+
+  func run() throws(Failure) {
+    let store = try ContentStore(root: job.store)
+    try job.identity?.assume()
+    Confinement.endWithParent()
+    Confinement.forbidNewPrivileges()
+
+    var missing: [DownloadJob.Item] = []
+    var present: Int64 = 0
+    var seen: Set<Digest> = []
+    for item in job.items where seen.insert(item.digest).inserted {
+      if store.size(of: item.digest) == item.size {
+        present += item.size
+        Output.event(["finished": .string(item.digest.description)])
+      } else {
+        missing.append(item)
+      }
+    }
+    guard !missing.isEmpty else { return }
+    try checkSpace(missing, store: store)
+    try fetch(missing, into: store, present: present)
+  }
+
+  /// Nothing is begun that the disk cannot hold to its end.
+  private func checkSpace(_ items: [DownloadJob.Item], store: ContentStore) throws(Failure) {
+    var needed: Int64 = 0
+    for item in items {
+      var status = stat()
+      let have = lstat(store.partialPath(of: item.digest), &status) == 0 ? Int64(status.st_blocks) * 512 : 0
+      needed =
+        needed.addingReportingOverflow(max(0, item.size - have)).overflow ? .max : needed + max(0, item.size - have)
+    }
+    guard let space = DiskSpace(path: job.store), needed > space.usable else { return }
+    for item in items { unlink(store.partialPath(of: item.digest)) }
+    throw Failure(
+      .space, code: "space.full",
+      message: "\(needed) bytes are to be fetched to \(job.store), where \(space.usable) may be used",
+      remedy: "free some space, or remove components that are no longer needed")
+  }
+
+  private func fetch(_ items: [DownloadJob.Item], into store: ContentStore, present: Int64) throws(Failure) {
+    let downloader = Downloader(policy: job.policy)
+    let tokens = TokenSource(configuration: HTTPClientConfiguration())
+    downloader.authorize = { _, answer in tokens.authorization(for: answer) }
+    let downloads = items.map { item in
+      DownloadItem(
+        url: item.url, digest: item.digest, size: item.size, partialPath: store.partialPath(of: item.digest),
+        label: item.label, configuration: item.isFromService ? job.device : job.elsewhere)
+    }
+    do throws(TransferError) {
+      try downloader.run(downloads) { (event) throws(TransferError) in
+        switch event {
+        case .progress(let done, let total):
+          Output.event(["progress": ["done": .integer(done + present), "total": .integer(total + present)]])
+        case .verified(let digest, let partial):
+          do throws(Failure) { try store.commit(partial: partial, digest: digest) } catch {
+            throw TransferError(
+              error.failureClass == .space ? .spaceFull : .localFile, error.message, remedy: error.remedy)
+          }
+          Output.event(["finished": .string(digest.description)])
+        }
+      }
+    } catch { throw error.failure }
+  }
+}
+
+/// Anonymous tokens for registries that want one even for what all may read.
+private final class TokenSource {
+  private let http: HTTPClient
+  private var tokens: [BearerChallenge: String] = [:]
+
+  init(configuration: HTTPClientConfiguration) { http = HTTPClient(configuration: configuration) }
+
+  func authorization(for answer: HTTPResponse) -> [(String, String)]? {
+    guard let header = answer.headers["www-authenticate"], let challenge = BearerChallenge(header: header) else {
+      return nil
+    }
+    if tokens[challenge] == nil,
+      let answer = try? http.send(HTTPRequest(url: challenge.tokenURL), maximumBodyBytes: 1 << 16),
+      answer.status == 200
+    {
+      tokens[challenge] = BearerChallenge.token(in: answer.body)
+    }
+    return tokens[challenge].map { [("Authorization", "Bearer \($0)")] }
+  }
+}

@@ -1,0 +1,29 @@
+import Glibc
+import WherryJSON
+import WherryModel
+import WherryOCI
+
+/// One archive, already open, into one directory, with everything else given up first.
+struct UnpackItemMode {
+  static let name = "unpack-item"
+  private let job: UnpackJob
+
+  init(job cursor: JSONCursor) throws(Failure) {
+    job = try Job.decode { () throws(JSONShapeError) in try UnpackJob(cursor) }
+  }
+
+  func run() throws(Failure) {
+    let unpacker = LayerUnpacker(label: job.label, limits: job.limits)
+    let needsOwners = if case .layer = job.content { true } else { false }
+    let root = try Confinement.enter(job.destination, keepsOwners: needsOwners)
+    let summary: LayerUnpacker.Summary
+    switch job.content {
+    case .layer(let compression, let diffID):
+      summary = try unpacker.unpack(
+        layer: ChildWorker.inheritedDescriptor, compression: compression, diffID: diffID, into: root)
+    case .archive(let format):
+      summary = try unpacker.unarchive(ChildWorker.inheritedDescriptor, format: format, into: root)
+    }
+    Output.event(["unpacked": ["entries": .integer(Int64(summary.entries)), "bytes": .integer(summary.bytes)]])
+  }
+}
