@@ -1,1 +1,4 @@
-print("scaffold")
+import Glibc
+import WherryAgent
+
+exit(AgentProgram.run(CommandLine.arguments))

@@ -1,0 +1,108 @@
+import Glibc
+import WherryModel
+
+/// `agent.conf`: `key = value` lines, `#` comments. Every key has a default (Docs/operations.md).
+package struct AgentConfiguration: Hashable, Sendable {
+  package static let defaultPath = "/etc/wherry/agent.conf"
+
+  package var root = "/var/lib/wherry"
+  package var run = "/run/wherry"
+  package var logs = "/var/log/wherry"
+  package var agentID = "wherry"
+  package var shim: String
+  package var fetch: String
+  package var subnet = "10.88.0.0/24"
+  package var publishAddress: String?
+  package var defaultUser = "nobody"
+  /// Downloads and verifies; owns nothing but the blob store.
+  package var fetchUser = "nobody"
+  package var logLevel = LogLevel.info
+
+  /// `programs` is the directory of the agent's own binary.
+  package init(programs: String) {
+    shim = programs + "/wherry-shim"
+    fetch = programs + "/wherry-fetch"
+  }
+
+  package init(parsing text: String, fileName: String, programs: String) throws(Failure) {
+    self.init(programs: programs)
+    var seen: Set<String> = []
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+      let content = Self.trimmed(line.prefix { $0 != "#" })
+      if content.isEmpty { continue }
+      let place = "\(fileName), line \(index + 1)"
+      guard let equals = content.firstIndex(of: "=") else {
+        throw Self.refusal("\(place): \"\(content.prefix(80))\" is not `key = value`", "add the equals sign")
+      }
+      let key = Self.trimmed(content[..<equals])
+      let value = Self.trimmed(content[content.index(after: equals)...])
+      guard seen.insert(key).inserted else {
+        throw Self.refusal("\(place): \"\(key)\" is set twice", "remove one of them")
+      }
+      try set(key, to: value, at: place)
+    }
+  }
+
+  /// The file, or the defaults when it is absent at its default place.
+  package static func load(_ path: String?, programs: String) throws(Failure) -> AgentConfiguration {
+    let file = path ?? defaultPath
+    if path == nil && !Files.exists(file) { return AgentConfiguration(programs: programs) }
+    return try AgentConfiguration(parsing: Files.text(file), fileName: file, programs: programs)
+  }
+
+  private mutating func set(_ key: String, to value: String, at place: String) throws(Failure) {
+    switch key {
+    case "root": root = try Self.path(value, key, place)
+    case "run": run = try Self.path(value, key, place)
+    case "logs": logs = try Self.path(value, key, place)
+    case "shim": shim = try Self.path(value, key, place)
+    case "fetch": fetch = try Self.path(value, key, place)
+    case "agent_id":
+      // It is part of a bridge's name, which the kernel limits to 15 bytes.
+      let isPlain = value.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) }
+      guard (1...10).contains(value.utf8.count), isPlain else {
+        throw Self.refusal(
+          "\(place): agent_id \"\(value.prefix(80))\" is not valid", "use 1 to 10 lower-case letters and digits")
+      }
+      agentID = value
+    case "subnet": subnet = value
+    case "publish_address": publishAddress = value
+    case "default_user": defaultUser = value
+    case "fetch_user": fetchUser = value
+    case "log_level":
+      guard let level = LogLevel(value) else {
+        throw Self.refusal(
+          "\(place): log_level \"\(value.prefix(80))\" is not known", "use error, warning, info or debug")
+      }
+      logLevel = level
+    default:
+      throw Self.refusal(
+        "\(place): the key \"\(key.prefix(80))\" is not known", "see Docs/operations.md for the keys")
+    }
+    if value.isEmpty { throw Self.refusal("\(place): \"\(key)\" has no value", "write one, or remove the line") }
+  }
+
+  private static func path(_ value: String, _ key: String, _ place: String) throws(Failure) -> String {
+    let isBad = value.split(separator: "/").contains("..") || value.contains(",") || value.contains(":")
+    guard value.hasPrefix("/"), !isBad else {
+      // Commas and colons separate the options of an overlay mount.
+      throw refusal(
+        "\(place): \(key) \"\(value.prefix(200))\" is not usable",
+        "write an absolute path without `..`, commas and colons")
+    }
+    return value.count > 1 && value.hasSuffix("/") ? String(value.dropLast()) : value
+  }
+
+  private static func trimmed(_ text: Substring) -> String {
+    func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" || character == "\r" }
+    var rest = text.drop(while: isBlank)
+    while let last = rest.last, isBlank(last) { rest.removeLast() }
+    return String(rest)
+  }
+
+  private static func trimmed(_ text: String) -> String { trimmed(text[...]) }
+
+  private static func refusal(_ message: String, _ remedy: String) -> Failure {
+    Failure(.internalError, code: "configuration.invalid", message: message, remedy: remedy)
+  }
+}

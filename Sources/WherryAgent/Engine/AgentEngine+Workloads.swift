@@ -1,0 +1,159 @@
+import Glibc
+import WherryIsolation
+import WherryLifecycle
+import WherryModel
+
+/// Starting, stopping and listening to workloads.
+extension AgentEngine {
+  func launch(_ id: WorkloadID, _ own: ComponentDefinition, _ identity: String) {
+    if workloads[id] != nil {
+      // The machine asks again only for what it cannot know to be running.
+      log.debug("already running", ["workload": id.description])
+      return
+    }
+    do throws(Failure) {
+      let dependencies = dependencyDefinitions(of: own.planned)
+      let specification = try composer.specification(id, own, dependencies: dependencies, identity: identity)
+      guard let specification else {
+        log.info("skipped, as its Skipif holds", ["workload": id.description])
+        receive(.workloadStarted(id))
+        receive(.workloadEnded(id, .success, log: []))
+        return
+      }
+      let startedAt = Timestamp.text(of: ports.clock.wall)
+      let link = try ports.runner.launch(specification, identity: identity)
+      workloads[id] = LiveWorkload(link: link, identity: identity, pid: nil, startedAt: startedAt)
+      log.info("starting", ["workload": id.description, "version": own.planned.version.description])
+    } catch {
+      log.error("\(error)", ["workload": id.description, "code": error.code])
+      var failure = error
+      failure.component = id.component
+      receive(.workloadFailed(id, failure))
+    }
+  }
+
+  private func dependencyDefinitions(of planned: PlannedComponent) -> [ComponentName: ComponentDefinition] {
+    var found: [ComponentName: ComponentDefinition] = [:]
+    for name in planned.dependencies.keys {
+      guard let component = machine.state.components[name],
+        let snapshot = machine.state.snapshots[component.generation], let definition = plans[snapshot.digest]?[name]
+      else { continue }
+      found[name] = ComponentDefinition(
+        planned: definition, configuration: snapshot.configurations[name] ?? .object([:]))
+    }
+    return found
+  }
+
+  func stop(_ id: WorkloadID, signal name: String?) {
+    guard let workload = workloads[id] else {
+      receive(.workloadEnded(id, .unknown, log: []))
+      return
+    }
+    let number = Signal.number(name ?? "TERM") ?? SIGTERM
+    log.info("stopping", ["workload": id.description, "signal": "\(number)"])
+    workload.link.signal(number)
+  }
+
+  func kill(_ id: WorkloadID) {
+    guard let workload = workloads[id] else {
+      receive(.workloadEnded(id, .unknown, log: []))
+      return
+    }
+    log.info("killing", ["workload": id.description])
+    workload.link.kill()
+  }
+
+  func readWorkload(_ id: WorkloadID) {
+    guard let link = workloads[id]?.link else { return }
+    for event in link.readEvents() {
+      switch event {
+      case .started(let pid):
+        workloads[id]?.pid = pid
+        log.info("started", ["workload": id.description, "pid": "\(pid)"])
+        receive(.workloadStarted(id))
+      case .failedToStart(let step, let number, let sentence):
+        let failure = Failure(
+          .start, code: "component.startFailed", message: "\(id.component): \(sentence)",
+          remedy: "correct its recipe or what it needs on this device", component: id.component,
+          log: lastLines(of: id))
+        log.error("\(failure)", ["workload": id.description, "step": step, "errno": "\(number)"])
+        receive(.workloadFailed(id, failure))
+      case .exited(let exit): ended(id, Self.status(exit))
+      case .lost: ended(id, .unknown)
+      }
+    }
+  }
+
+  private func ended(_ id: WorkloadID, _ status: ExitStatus) {
+    log.info("ended", ["workload": id.description, "status": "\(status)"])
+    receive(.workloadEnded(id, status, log: status.isSuccess ? [] : lastLines(of: id)))
+  }
+
+  /// Of this run, not of the ones before it: lines begin with their time.
+  private func lastLines(of id: WorkloadID) -> [String] {
+    let lines = LogFile.tail(path: paths.log(id.component), lines: Failure.logLinesMaximum)
+    guard let startedAt = workloads[id]?.startedAt else { return lines }
+    return lines.filter { $0 >= startedAt }
+  }
+
+  /// Nothing of it is alive: what it had in the kernel goes.
+  func release(_ id: WorkloadID) {
+    guard let workload = workloads.removeValue(forKey: id) else { return }
+    workload.link.close()
+    ports.runner.release(id.description)
+    probes.removeValue(forKey: id.component)?.cancel()
+  }
+
+  // MARK: Health
+
+  func probe(_ name: ComponentName, _ check: HealthCheck, _ id: WorkloadID) {
+    probes.removeValue(forKey: name)?.cancel()
+    let timeout = check.timeoutMilliseconds
+    func network(_ port: UInt16, _ path: String?) -> (any Probe)? {
+      guard let address = ports.runner.address(of: id.description) else { return nil }
+      return NetworkProbe(address: address, port: port, path: path, timeoutMilliseconds: timeout, now: now)
+    }
+    var probe: (any Probe)?
+    var obstacle = "it has no network to reach it by"
+    switch check.probe {
+    case .http(let port, let path): probe = network(port, path)
+    case .tcp(let port): probe = network(port, nil)
+    case .exec(let arguments):
+      do throws(Failure) {
+        let run = try ports.runner.run(arguments, inside: id.description)
+        probe = ExecProbe(run, program: arguments.first ?? "", timeoutMilliseconds: timeout, now: now)
+      } catch { obstacle = error.message }
+    }
+    guard let probe else {
+      receive(.health(name, isHealthy: false, detail: obstacle))
+      return
+    }
+    probes[name] = probe
+    advanceProbe(name)
+  }
+
+  func advanceProbe(_ name: ComponentName) {
+    guard let probe = probes[name], let verdict = probe.advance(now: now) else { return }
+    probe.cancel()
+    probes[name] = nil
+    if !verdict.isHealthy { log.debug("unhealthy", ["component": name.rawValue, "detail": verdict.detail]) }
+    receive(.health(name, isHealthy: verdict.isHealthy, detail: verdict.detail))
+  }
+}
+
+/// Signals by the names that recipes and images use.
+enum Signal {
+  private static let numbers: [String: Int32] = [
+    "HUP": SIGHUP, "INT": SIGINT, "QUIT": SIGQUIT, "ABRT": SIGABRT, "KILL": SIGKILL, "USR1": SIGUSR1, "USR2": SIGUSR2,
+    "ALRM": SIGALRM, "TERM": SIGTERM, "CONT": SIGCONT, "STOP": SIGSTOP, "WINCH": SIGWINCH, "PWR": SIGPWR,
+  ]
+
+  /// `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3`.
+  static func number(_ text: String) -> Int32? {
+    if let number = Int32(text) { return (1...64).contains(number) ? number : nil }
+    let upper = text.uppercased()
+    let name = upper.hasPrefix("SIG") ? String(upper.dropFirst(3)) : upper
+    if name.hasPrefix("RTMIN+"), let offset = Int32(name.dropFirst(6)), (0...30).contains(offset) { return 34 + offset }
+    return numbers[name]
+  }
+}

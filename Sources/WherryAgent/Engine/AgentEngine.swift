@@ -1,0 +1,293 @@
+import Glibc
+import WherryCrypto
+import WherryIsolation
+import WherryJSON
+import WherryLifecycle
+import WherryModel
+import WherryWire
+
+/// Everything outside that the engine uses.
+package struct AgentPorts {
+  package var transport: any Transport
+  package var runner: any Runner
+  package var worker: any Worker
+  package var journal: any Journal
+  package var clock: any AgentClock
+  package init(
+    transport: any Transport, runner: any Runner, worker: any Worker, journal: any Journal, clock: any AgentClock
+  ) {
+    self.transport = transport
+    self.runner = runner
+    self.worker = worker
+    self.journal = journal
+    self.clock = clock
+  }
+}
+
+/// The device engine: one thread, one inbox. Event → `machine.handle` → journal → actions; what actions bring about
+/// comes back as events. It decides nothing about components: that is the machine's affair.
+package final class AgentEngine {
+  let configuration: AgentConfiguration
+  let identity: DeviceIdentity
+  let paths: AgentPaths
+  let ports: AgentPorts
+  let log: AgentLog
+  /// Runs process components.
+  let account: UserAccount
+  let composer: WorkloadComposer
+  let jobs: FetchJobs
+  let verifier: DesiredVerifier
+  let bootID: String
+  var now: Instant { ports.clock.now }
+
+  var machine: DeviceMachine
+  /// Every plan that the journal keeps, as values.
+  var plans: [Digest: Plan]
+  var inbox: [DeviceEvent] = []
+
+  // Journal before act.
+  var savedState: DeviceState?
+  var unsaved = JournalWrite()
+  var deferred: [DeviceAction] = []
+  var retrySaveAt: Instant?
+  var provenTime: Instant
+
+  var workloads: [WorkloadID: LiveWorkload] = [:]
+  var probes: [ComponentName: any Probe] = [:]
+  var fetch: FetchTask?
+  var planFetch: PlanFetch?
+  var chores: [any Chore] = []
+  var isGarbageDue = false
+  var outbox = Outbox()
+  var followers: [LogFollowing] = []
+  var server: LocalServer?
+  var lastReport: DeviceReport?
+  var isConnected = false
+  var lastRefused: Digest?
+
+  struct LiveWorkload {
+    var link: any RunningWorkload
+    var identity: String
+    var pid: Int32?
+    /// When it was started, as log lines spell it; nil = by an earlier agent.
+    var startedAt: String?
+  }
+
+  package init(
+    configuration: AgentConfiguration, identity: DeviceIdentity, account: UserAccount, fetchAccount: UserAccount,
+    ports: AgentPorts, bootID: String, log: AgentLog
+  ) throws(Failure) {
+    self.configuration = configuration
+    self.identity = identity
+    self.ports = ports
+    self.log = log
+    self.account = account
+    self.bootID = bootID
+    paths = AgentPaths(configuration)
+    composer = WorkloadComposer(paths: paths, device: identity.name, account: account, log: log)
+    jobs = FetchJobs(identity: identity, paths: paths, account: fetchAccount)
+    verifier = try DesiredVerifier(device: identity.name, keys: identity.keys)
+    let contents = try ports.journal.load()
+    savedState = contents.state
+    let state = contents.state ?? DeviceState()
+    plans = contents.plans
+    provenTime = max(contents.provenTime, identity.givenAt)
+    outbox.isEmpty = contents.isOutboxEmpty
+    machine = DeviceMachine(state: state, plans: contents.plans)
+  }
+
+  // MARK: Start
+
+  /// Adopts what runs, resumes what was under way, and only then looks for the broker: components do not wait for it.
+  package func start() {
+    let adopted = adoptWorkloads()
+    inbox.append(.started(alive: adopted.alive, ended: adopted.ended, bootID: bootID))
+    drain()
+    for kind in [TopicKind.desired, .acked, .commands] {
+      ports.transport.subscribe(Topic.of(identity.name, kind), qos: 1)
+    }
+    ports.transport.connect()
+    pumpTransport(readable: false, writable: false)
+    drain()
+  }
+
+  private func adoptWorkloads() -> (alive: [WorkloadID: String], ended: [WorkloadID: ExitStatus]) {
+    var alive: [WorkloadID: String] = [:]
+    var ended: [WorkloadID: ExitStatus] = [:]
+    for run in ports.runner.adoptAll() {
+      guard let id = WorkloadID(run.id) else {
+        // A health probe's process, or of an agent that named them otherwise: nobody waits for it.
+        run.link?.kill()
+        run.link?.close()
+        ports.runner.release(run.id)
+        continue
+      }
+      if let link = run.link {
+        alive[id] = run.identity
+        workloads[id] = LiveWorkload(link: link, identity: run.identity, pid: nil, startedAt: nil)
+        log.info("adopted", ["workload": run.id])
+      } else {
+        ended[id] = run.exit.map(Self.status) ?? .unknown
+        ports.runner.release(run.id)
+      }
+    }
+    return (alive, ended)
+  }
+
+  static func status(_ exit: WorkloadExit) -> ExitStatus {
+    ExitStatus(code: exit.code, signal: exit.signal, outOfMemory: exit.outOfMemory)
+  }
+
+  // MARK: The inbox
+
+  func receive(_ event: DeviceEvent) { inbox.append(event) }
+
+  /// Handles events until none is left. Several events may share one journal write: all are on the disk before any of
+  /// their actions begins.
+  func drain() {
+    while true {
+      if let deadline = machine.nextDeadline, now >= deadline, inbox.isEmpty { inbox.append(.tick) }
+      // While the journal cannot be written, what it holds back is tried again once a second.
+      guard !inbox.isEmpty || !deferred.isEmpty, retrySaveAt.map({ now >= $0 }) ?? true else { return }
+      let events = inbox
+      inbox = []
+      for event in events {
+        log.debug("event", ["event": "\(event)"])
+        let actions = machine.handle(event, at: now)
+        deferred += actions
+        if case .workloadEnded(let id, _, _) = event { release(id) }
+        if case .workloadFailed(let id, _) = event { release(id) }
+      }
+      guard save() else { return }
+      let actions = deferred
+      deferred = []
+      for action in actions { perform(action) }
+    }
+  }
+
+  /// False = nothing may be done yet: the disk is full or broken, and everything waits for a later try.
+  func save() -> Bool {
+    for action in deferred {
+      guard case .report(let report) = action, report.sequence > (unsaved.reports.last?.sequence ?? 0) else { continue }
+      unsaved.reports.append(report)
+    }
+    if machine.state != savedState { unsaved.state = machine.state }
+    guard !unsaved.isEmpty else { return true }
+    let kept = Set(machine.state.planDigests)
+    if plans.keys.contains(where: { !kept.contains($0) }) { unsaved.keptPlans = kept }
+    do throws(Failure) {
+      try ports.journal.save(unsaved)
+    } catch {
+      if retrySaveAt == nil { log.error("\(error)") }
+      retrySaveAt = now.advanced(bySeconds: 1)
+      return false
+    }
+    savedState = machine.state
+    if unsaved.keptPlans != nil {
+      plans = plans.filter { kept.contains($0.key) }
+      isGarbageDue = true
+    }
+    if let last = unsaved.reports.last {
+      lastReport = last
+      outbox.isEmpty = false
+    }
+    unsaved = JournalWrite()
+    retrySaveAt = nil
+    return true
+  }
+
+  // MARK: Actions
+
+  private func perform(_ action: DeviceAction) {
+    log.debug("action", ["action": String("\(action)".prefix(400))])
+    switch action {
+    case .fetch(let generation, let plan): beginFetch(generation, plan)
+    case .cancelFetch(let generation):
+      if fetch?.generation == generation {
+        fetch?.cancel()
+        fetch = nil
+      }
+    case .run(let id, let planned, let configuration, let identity):
+      launch(id, ComponentDefinition(planned: planned, configuration: configuration), identity)
+    case .stop(let id, let signal): stop(id, signal: signal)
+    case .kill(let id): kill(id)
+    case .probe(let name, let check, let id): probe(name, check, id)
+    case .forget(let name): forget(name)
+    case .report(let report): send(report)
+    case .commit(let reference):
+      log.info(
+        "this plan is the device's state now",
+        ["generation": "\(reference.generation)", "plan": reference.digest.short])
+      isGarbageDue = true
+      Memory.trim()
+    }
+  }
+
+  private func beginFetch(_ generation: Generation, _ plan: Plan) {
+    fetch?.cancel()
+    fetch = FetchTask(generation: generation, plan: plan, jobs: jobs, worker: ports.worker, owner: account)
+    advanceFetch()
+  }
+
+  func advanceFetch() {
+    guard let task = fetch else { return }
+    for outcome in task.advance(now: now) {
+      switch outcome {
+      case .progress(let done, let total):
+        receive(.fetchProgress(generation: task.generation, done: done, total: total))
+      case .finished:
+        log.info("everything is here", ["generation": "\(task.generation)"])
+        receive(.fetched(generation: task.generation))
+        fetch = nil
+      case .failed(let failure):
+        log.error("\(failure)", ["generation": "\(task.generation)", "code": failure.code])
+        receive(.fetchFailed(generation: task.generation, failure))
+        fetch = nil
+      }
+    }
+  }
+
+  /// What one component had leaves; its data stays until no kept plan knows it.
+  private func forget(_ name: ComponentName) {
+    discard([paths.work(name), paths.overlays(name)])
+  }
+
+  // MARK: Chores
+
+  /// Out of the way at once, removed bit by bit.
+  func discard(_ found: [String]) {
+    for path in found where Files.exists(path) {
+      do throws(Failure) {
+        try Files.makeDirectory(paths.trash, mode: 0o700)
+      } catch {
+        log.warning("\(error)")
+        return
+      }
+      let target = "\(paths.trash)/\(randomBytes(8).reduce("") { $0 + String($1, radix: 16) })"
+      if rename(path, target) == 0 { chores.append(TreeRemoval(target)) }
+    }
+  }
+
+  func collectGarbage() {
+    guard isGarbageDue, canCollectGarbage else { return }
+    isGarbageDue = false
+    var identities: [ComponentName: Set<String>] = [:]
+    for (name, component) in machine.state.components { identities[name, default: []].insert(component.identity) }
+    for (id, workload) in workloads { identities[id.component, default: []].insert(workload.identity) }
+    let collector = GarbageCollector(paths: paths, plans: Array(plans.values), identities: identities)
+    discard(collector.garbage())
+    // What an earlier agent had put there and not removed.
+    if chores.isEmpty && Files.exists(paths.trash) { chores.append(TreeRemoval(paths.trash)) }
+  }
+
+  func stepChores() {
+    guard let chore = chores.first else { return }
+    do throws(Failure) {
+      if try chore.step() { chores.removeFirst() }
+    } catch {
+      log.warning("\(error)")
+      chores.removeFirst()
+    }
+    if chores.isEmpty { Memory.trim() }
+  }
+}

@@ -1,0 +1,112 @@
+import WherryJSON
+import WherryModel
+
+/// The jobs that `wherry-fetch` reads.
+struct FetchJobs {
+  let identity: DeviceIdentity
+  let paths: AgentPaths
+  let account: UserAccount
+
+  func download(_ items: [FetchWork.Download]) throws(Failure) -> JSON {
+    [
+      "device": [
+        "url": .string(identity.deviceURL), "caPEM": .string(try Files.text(identity.authorityFile)),
+        "certificatePEM": .string(try Files.text(identity.certificateFile)),
+        "keyPEM": .string(try Files.text(identity.keyFile)),
+      ],
+      "store": .string(paths.blobStore), "parallel": 3,
+      "user": ["uid": .integer(Int64(account.user)), "gid": .integer(Int64(account.group))],
+      "items": .array(items.map(Self.item)),
+    ]
+  }
+
+  private static func item(_ download: FetchWork.Download) -> JSON {
+    var item: JSON = [
+      "digest": .string(download.digest.description), "size": .integer(download.size),
+      "kind": download.isLayer ? "layer" : "artifact", "label": .string(download.label),
+    ]
+    if let url = download.url { item["url"] = .string(url) } else { item["source"] = "wherry:" }
+    return item
+  }
+
+  func unpack(_ work: FetchWork) -> JSON {
+    var items = work.layers.map { layer -> JSON in
+      [
+        "blob": .string(paths.blob(layer.layer.digest)), "kind": "layer", "label": .string(layer.label),
+        "destination": .string(paths.snapshot(layer.layer.diffID)),
+        "compression": .string(layer.layer.compression.rawValue), "diffID": .string(layer.layer.diffID.description),
+      ]
+    }
+    for component in work.artifactOwners {
+      let parent = paths.artifacts(component) + Self.partialEnding + "/unpacked/"
+      for artifact in component.artifacts where artifact.unarchive != .none {
+        items.append([
+          "blob": .string(paths.blob(artifact.digest)), "kind": .string(artifact.unarchive.rawValue.lowercased()),
+          "destination": .string(parent + Self.stem(artifact.fileName)),
+          "label": .string("\(component.name) \(artifact.fileName)"),
+        ])
+      }
+    }
+    return ["items": .array(items)]
+  }
+
+  static let partialEnding = ".partial"
+
+  /// `model.tar.gz` → `model`; Greengrass unpacks to the name without its ending.
+  static func stem(_ fileName: String) -> String {
+    for ending in [".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz"] where fileName.lowercased().hasSuffix(ending) {
+      let stem = String(fileName.dropLast(ending.count))
+      return stem.isEmpty ? fileName : stem
+    }
+    guard let dot = fileName.lastIndex(of: "."), dot != fileName.startIndex else { return fileName }
+    return String(fileName[..<dot])
+  }
+}
+
+/// One run of a worker, and what it said.
+final class WorkerSession {
+  enum Outcome {
+    case progress(done: Int64, total: Int64)
+    case finished
+    case failed(Failure)
+  }
+
+  private let run: any WorkerRun
+  private var failure: Failure?
+
+  init(_ run: any WorkerRun) { self.run = run }
+
+  var descriptor: Int32 { run.descriptor }
+  var nextDeadline: Instant? { run.nextDeadline }
+  func cancel() { run.cancel() }
+
+  func advance(now: Instant) -> [Outcome] {
+    var outcomes: [Outcome] = []
+    for event in run.readEvents(now: now) {
+      switch event {
+      case .line(let json):
+        if let progress = json["progress"], let done = progress["done"]?.integerValue,
+          let total = progress["total"]?.integerValue
+        {
+          outcomes.append(.progress(done: done, total: total))
+        } else if let value = json["failed"], failure == nil {
+          failure =
+            (try? Failure(JSONCursor(value)))
+            ?? Failure(.internalError, code: "worker.failed", message: "the download worker failed without a reason")
+        }
+      case .ended(let isSuccess, let detail):
+        if isSuccess && failure == nil {
+          outcomes.append(.finished)
+        } else {
+          outcomes.append(
+            .failed(
+              failure
+                ?? Failure(
+                  .internalError, code: "worker.failed", message: "wherry-fetch did not do its work: \(detail)",
+                  remedy: "see the agent's log")))
+        }
+      }
+    }
+    return outcomes
+  }
+}

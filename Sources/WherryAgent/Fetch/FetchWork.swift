@@ -1,0 +1,79 @@
+import WherryJSON
+import WherryModel
+
+/// What has to be brought and unpacked before a plan can run, less what is there already.
+struct FetchWork {
+  struct Download: Hashable {
+    var digest: Digest
+    var size: Int64
+    /// Nil = the service's own store.
+    var url: String?
+    var isLayer: Bool
+    var label: String
+  }
+  struct Layer: Hashable {
+    var layer: PlannedLayer
+    var label: String
+  }
+
+  var downloads: [Download] = []
+  var layers: [Layer] = []
+  /// Components whose artifact directory is still to be made.
+  var artifactOwners: [PlannedComponent] = []
+  var bytesNeeded: Int64 = 0
+
+  /// Unpacked content is larger than what travels. The true size is only known afterwards; three times is a usual
+  /// upper end for layers of programs, and the unpacker still meets a full disk with a clear failure.
+  static let expansion: Int64 = 3
+
+  init() {}
+
+  init(for plan: Plan, paths: AgentPaths, exists: (String) -> Bool = Files.exists) {
+    var seen: Set<Digest> = []
+    var seenLayers: Set<Digest> = []
+    func download(_ digest: Digest, _ size: Int64, _ url: String?, isLayer: Bool, _ label: String) {
+      guard !exists(paths.blob(digest)), seen.insert(digest).inserted else { return }
+      downloads.append(Download(digest: digest, size: size, url: url, isLayer: isLayer, label: label))
+      bytesNeeded += size
+    }
+    for component in plan.components {
+      if !component.artifacts.isEmpty && !exists(paths.artifacts(component)) {
+        artifactOwners.append(component)
+        for artifact in component.artifacts {
+          let url = artifact.source.hasPrefix("wherry:") ? nil : artifact.source
+          download(artifact.digest, artifact.size, url, isLayer: false, "\(component.name) \(artifact.fileName)")
+          bytesNeeded += artifact.unarchive == .none ? artifact.size : artifact.size * (Self.expansion + 1)
+        }
+      }
+      guard let image = component.image else { continue }
+      for (index, layer) in image.layers.enumerated() {
+        let label = "\(component.name) layer \(index + 1)/\(image.layers.count)"
+        guard !exists(paths.snapshot(layer.diffID)), seenLayers.insert(layer.diffID).inserted else { continue }
+        layers.append(Layer(layer: layer, label: label))
+        let url = "\(image.registry)/v2/\(image.repository)/blobs/\(layer.digest)"
+        download(layer.digest, layer.size, url, isLayer: true, label)
+        bytesNeeded += layer.compression == .none ? layer.size : layer.size * Self.expansion
+      }
+    }
+  }
+
+  var isEmpty: Bool { downloads.isEmpty && layers.isEmpty && artifactOwners.isEmpty }
+  var bytesToDownload: Int64 { downloads.reduce(0) { $0 + $1.size } }
+
+  /// Left free for the journal, logs and whatever else lives on this disk.
+  static let reserveBytes: Int64 = 8 << 20
+
+  func checkSpace(free: Int64, root: String, generation: Generation) throws(Failure) {
+    guard !isEmpty, bytesNeeded + Self.reserveBytes > free else { return }
+    throw Failure(
+      .space, code: "space.short",
+      message: "generation \(generation) needs \(Self.readable(bytesNeeded + Self.reserveBytes)) under \(root), where "
+        + "\(Self.readable(free)) are free",
+      remedy: "free some space, or deploy less to this device")
+  }
+
+  static func readable(_ bytes: Int64) -> String {
+    if bytes < 1 << 20 { return "\(max(0, bytes) / 1024) KiB" }
+    return bytes < 10 << 30 ? "\(bytes >> 20) MiB" : "\(bytes >> 30) GiB"
+  }
+}

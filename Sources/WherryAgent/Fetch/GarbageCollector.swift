@@ -1,0 +1,39 @@
+import Glibc
+import WherryModel
+
+/// Finds what no kept plan needs. Removal itself is done in small steps by the caller.
+struct GarbageCollector {
+  let paths: AgentPaths
+  let plans: [Plan]
+  /// Overlay identities of workloads that are wanted, by component.
+  let identities: [ComponentName: Set<String>]
+
+  /// Paths to remove, and the trash of earlier runs.
+  func garbage() -> [String] {
+    let components = plans.flatMap(\.components)
+    var found = unwanted(in: paths.blobs, Set(components.flatMap { $0.artifacts.map(\.digest.hex) }))
+    let layers = components.flatMap { $0.image?.layers ?? [] }
+    found += unwanted(in: paths.snapshots, Set(layers.map(\.diffID.hex)))
+    // Nothing is being fetched while this looks, so partial files are leftovers of given-up deployments.
+    found += Files.names(in: paths.incoming).map { "\(paths.incoming)/\($0)" }
+    found += artifactGarbage(components)
+    let names = Set(components.map(\.name.rawValue))
+    found += unwanted(in: paths.components, names)
+    for (name, kept) in identities where names.contains(name.rawValue) {
+      found += unwanted(in: paths.overlays(name), kept)
+    }
+    return found
+  }
+
+  private func unwanted(in directory: String, _ wanted: Set<String>) -> [String] {
+    Files.names(in: directory).filter { !wanted.contains($0) }.map { "\(directory)/\($0)" }
+  }
+
+  private func artifactGarbage(_ components: [PlannedComponent]) -> [String] {
+    let wanted = Set(components.map { paths.artifacts($0) })
+    return Files.names(in: paths.artifacts).flatMap { name in
+      Files.names(in: "\(paths.artifacts)/\(name)").map { "\(paths.artifacts)/\(name)/\($0)" }
+        .filter { !wanted.contains($0) }
+    }
+  }
+}

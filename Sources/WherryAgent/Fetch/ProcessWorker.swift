@@ -1,0 +1,113 @@
+import Glibc
+import WherryJSON
+import WherryModel
+
+/// The worker port over real `wherry-fetch` processes.
+package final class ProcessWorker: Worker {
+  private let program: String
+  private let directory: String
+
+  /// `directory` is on a tmpfs: the job holds the device's key.
+  package init(program: String, directory: String) {
+    self.program = program
+    self.directory = directory
+  }
+
+  package func start(_ mode: WorkerMode, job: JSON) throws(Failure) -> any WorkerRun {
+    let input = try jobFile(job)
+    defer { close(input) }
+    let (reading, writing) = try Spawn.pipe()
+    defer { close(writing) }
+    do {
+      let pid = try Spawn.start([program, mode.rawValue], input: input, output: writing)
+      Spawn.setNonBlocking(reading)
+      return ProcessWorkerRun(pid: pid, descriptor: reading)
+    } catch {
+      close(reading)
+      throw error
+    }
+  }
+
+  /// A file without a name: jobs outgrow a pipe, and nobody else shall read them.
+  private func jobFile(_ job: JSON) throws(Failure) -> Int32 {
+    var template = Array("\(directory)/job-XXXXXX".utf8CString)
+    let descriptor = mkstemp(&template)
+    guard descriptor >= 0 else { throw Files.failure("make a file in", directory) }
+    unlink(template)
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    guard Files.writeAll(job.canonicalBytes, to: descriptor), lseek(descriptor, 0, SEEK_SET) == 0 else {
+      let failure = Files.failure("write a job in", directory)
+      close(descriptor)
+      throw failure
+    }
+    return descriptor
+  }
+}
+
+final class ProcessWorkerRun: WorkerRun {
+  private let pid: pid_t
+  private(set) var descriptor: Int32
+  private(set) var nextDeadline: Instant?
+  private var lines = LineBuffer()
+  private var isReaped = false
+  /// After its output ended it has this long to go away.
+  private var killAt: Instant?
+
+  private static let goneMilliseconds: Int64 = 2_000
+  private static let reapIntervalMilliseconds: Int64 = 5
+
+  init(pid: pid_t, descriptor: Int32) {
+    self.pid = pid
+    self.descriptor = descriptor
+  }
+
+  deinit {
+    if descriptor >= 0 { close(descriptor) }
+    guard !isReaped else { return }
+    kill(pid, SIGKILL)
+    waitpid(pid, nil, 0)
+  }
+
+  func cancel() {
+    if !isReaped { kill(pid, SIGKILL) }
+  }
+
+  func readEvents(now: Instant) -> [WorkerEvent] {
+    var events: [WorkerEvent] = []
+    var buffer = [UInt8](repeating: 0, count: 16 << 10)
+    while descriptor >= 0 {
+      let count = read(descriptor, &buffer, buffer.count)
+      if count > 0 {
+        for line in lines.append(buffer[..<count]) {
+          // What the worker says was made from hostile input: only JSON of known shape gets further.
+          if let json = try? JSON(parsing: line) { events.append(.line(json)) }
+        }
+        continue
+      }
+      if count < 0 && errno == EINTR { continue }
+      if count < 0 && errno == EAGAIN { return events }
+      close(descriptor)
+      descriptor = -1
+      killAt = now.advanced(byMilliseconds: Self.goneMilliseconds)
+    }
+    if let end = reap(now) { events.append(end) }
+    return events
+  }
+
+  private func reap(_ now: Instant) -> WorkerEvent? {
+    guard !isReaped else { return nil }
+    if let killAt, now >= killAt { kill(pid, SIGKILL) }
+    var status: Int32 = 0
+    let found = waitpid(pid, &status, WNOHANG)
+    guard found == pid || found < 0 else {
+      nextDeadline = now.advanced(byMilliseconds: Self.reapIntervalMilliseconds)
+      return nil
+    }
+    isReaped = true
+    nextDeadline = nil
+    let signal = status & 0x7f
+    if found == pid && signal != 0 { return .ended(isSuccess: false, detail: "it was ended by signal \(signal)") }
+    let code = (status >> 8) & 0xff
+    return .ended(isSuccess: found == pid && code == 0, detail: "it exited with code \(code)")
+  }
+}

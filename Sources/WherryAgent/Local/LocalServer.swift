@@ -1,0 +1,136 @@
+import Glibc
+import WherryJSON
+import WherryModel
+
+/// `agent.sock`: JSON lines for the commands on the device itself. Mode 0600: whoever is root may ask.
+final class LocalServer {
+  static let clientsMaximum = 16
+
+  let descriptor: Int32
+  private let path: String
+  private(set) var clients: [LocalClient] = []
+
+  init(path: String) throws(Failure) {
+    self.path = path
+    unlink(path)
+    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    guard descriptor >= 0 else { throw Files.failure("make", path) }
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    Spawn.setNonBlocking(descriptor)
+    // Without group and others from its first moment on.
+    let mask = umask(0o177)
+    let isBound = try UnixSocket.withAddress(path) { bind(descriptor, $0, $1) } == 0
+    umask(mask)
+    guard isBound, listen(descriptor, 8) == 0 else {
+      let failure = Files.failure("listen on", path)
+      Glibc.close(descriptor)
+      throw failure
+    }
+  }
+
+  deinit { Glibc.close(descriptor) }
+
+  func accept() {
+    while true {
+      let client = Glibc.accept(descriptor, nil, nil)
+      guard client >= 0 else { return }
+      _ = fcntl(client, F_SETFD, FD_CLOEXEC)
+      Spawn.setNonBlocking(client)
+      guard clients.count < Self.clientsMaximum else {
+        Glibc.close(client)
+        continue
+      }
+      clients.append(LocalClient(client))
+    }
+  }
+
+  func removeClosed() { clients.removeAll { $0.isClosed } }
+
+  func close() {
+    for client in clients { client.close() }
+    unlink(path)
+  }
+}
+
+enum UnixSocket {
+  static func withAddress<T>(
+    _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> T
+  ) throws(Failure) -> T {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+      throw Failure(
+        .internalError, code: "socket.pathTooLong", message: "the socket's path \(path) is too long for the kernel",
+        remedy: "choose a shorter `run` in agent.conf")
+    }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+    return withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+    }
+  }
+}
+
+/// One connection: requests in, answers out. A reader that does not read is cut off.
+final class LocalClient: LogReceiver {
+  private static let pendingMaximum = 4 << 20
+
+  private(set) var descriptor: Int32
+  private var lines = LineBuffer(lineMaximum: 64 << 10)
+  private var pending: [UInt8] = []
+  private var endsWhenWritten = false
+
+  init(_ descriptor: Int32) { self.descriptor = descriptor }
+  deinit { close() }
+
+  var isClosed: Bool { descriptor < 0 }
+  var wantsWrite: Bool { !pending.isEmpty }
+
+  func close() {
+    if descriptor >= 0 { Glibc.close(descriptor) }
+    descriptor = -1
+  }
+
+  /// The requests that came in whole.
+  func readRequests() -> [JSON] {
+    var requests: [JSON] = []
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    while descriptor >= 0 {
+      let count = recv(descriptor, &buffer, buffer.count, 0)
+      if count < 0 && errno == EINTR { continue }
+      if count < 0 && errno == EAGAIN { break }
+      guard count > 0 else {
+        close()
+        break
+      }
+      for line in lines.append(buffer[..<count]) { requests.append((try? JSON(parsing: line)) ?? .null) }
+    }
+    return requests
+  }
+
+  func send(_ json: JSON, isLast: Bool = false) {
+    pending += json.canonicalBytes
+    pending.append(UInt8(ascii: "\n"))
+    if isLast { endsWhenWritten = true }
+    if pending.count > Self.pendingMaximum { close() }
+    write()
+  }
+
+  func write() {
+    while descriptor >= 0 && !pending.isEmpty {
+      let count = pending.withUnsafeBytes {
+        Glibc.send(descriptor, $0.baseAddress, pending.count, Int32(MSG_NOSIGNAL))
+      }
+      if count < 0 && errno == EINTR { continue }
+      if count < 0 && errno == EAGAIN { return }
+      guard count > 0 else { return close() }
+      pending.removeFirst(count)
+    }
+    if endsWhenWritten { close() }
+  }
+
+  func deliver(_ lines: [String], isLast: Bool) -> Bool {
+    send(["lines": .array(lines.map(JSON.string))], isLast: isLast)
+    return !isClosed
+  }
+}

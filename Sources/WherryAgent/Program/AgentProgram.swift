@@ -1,0 +1,183 @@
+import Glibc
+import WherryModel
+
+/// The command line of `wherry-agent`.
+package enum AgentProgram {
+  private static let usage = """
+    usage: wherry-agent COMMAND [--config FILE] …
+
+      run                      the agent itself
+      provision --claim TEXT|@FILE --name DEVICE [--label K=V]… [--force]
+                               makes this device's key and redeems a claim from `wherry claim create`
+      status                   this device and its deployment
+      components               components, their state and first process
+      logs COMPONENT [-f] [-n LINES]
+      restart COMPONENT
+      teardown                 ends all components and removes everything of this agent from the kernel
+
+      --config FILE            default \(AgentConfiguration.defaultPath)
+      --version, --help
+
+    example: wherry-agent provision --claim @claim --name kiosk-1 --label site=berlin
+
+    """
+
+  /// Exit codes: 0 done, 1 failed, 2 misuse.
+  package static func run(_ arguments: [String]) -> Int32 {
+    signal(SIGPIPE, SIG_IGN)
+    let words = Array(arguments.dropFirst())
+    if words.isEmpty || words.contains("--help") || words.contains("-h") {
+      Output.print(usage, terminator: "")
+      return words.isEmpty ? 2 : 0
+    }
+    if words.contains("--version") {
+      Output.print("wherry-agent \(AgentVersion.text)")
+      return 0
+    }
+    do {
+      let command = try AgentCommand(words)
+      let configuration = try AgentConfiguration.load(command.configurationFile, programs: programs())
+      try command.run(configuration)
+      return 0
+    } catch let misuse as Misuse {
+      Output.complain("\(misuse.message); see wherry-agent --help")
+      return 2
+    } catch {
+      Output.complain("\(error)")
+      return 1
+    }
+  }
+
+  /// The directory of this program: its helpers lie beside it.
+  private static func programs() -> String {
+    var buffer = [CChar](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+    guard count > 0 else { return "/usr/libexec/wherry" }
+    let path = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+  }
+}
+
+struct Misuse: Error {
+  let message: String
+}
+
+enum Output {
+  static func print(_ text: String, terminator: String = "\n") {
+    _ = Files.writeAll(Array((text + terminator).utf8), to: STDOUT_FILENO)
+  }
+
+  static func complain(_ text: String) {
+    _ = Files.writeAll(Array("wherry-agent: \(text)\n".utf8), to: STDERR_FILENO)
+  }
+}
+
+/// What was typed.
+enum AgentCommand {
+  case run(configuration: String?)
+  case provision(ProvisionOptions, configuration: String?)
+  case status(configuration: String?)
+  case components(configuration: String?)
+  case logs(ComponentName, tail: Int, follow: Bool, configuration: String?)
+  case restart(ComponentName, configuration: String?)
+  case teardown(configuration: String?)
+
+  struct ProvisionOptions {
+    var claim: String
+    var name: DeviceName
+    var labels: [String: String]
+    var force: Bool
+  }
+
+  init(_ words: [String]) throws {
+    var scanner = WordScanner(Array(words.dropFirst()))
+    let verb = words.first ?? ""
+    let configuration = try scanner.value(of: "--config")
+    switch verb {
+    case "run": self = .run(configuration: configuration)
+    case "provision": self = .provision(try Self.provision(&scanner), configuration: configuration)
+    case "status": self = .status(configuration: configuration)
+    case "components": self = .components(configuration: configuration)
+    case "logs":
+      let follow = scanner.flag("-f") || scanner.flag("--follow")
+      let text = try scanner.value(of: "-n") ?? "100"
+      guard let tail = Int(text), tail >= 0 else { throw Misuse(message: "-n takes a number, not \"\(text)\"") }
+      self = .logs(try scanner.component(), tail: tail, follow: follow, configuration: configuration)
+    case "restart": self = .restart(try scanner.component(), configuration: configuration)
+    case "teardown": self = .teardown(configuration: configuration)
+    default: throw Misuse(message: "there is no command \"\(verb.prefix(80))\"")
+    }
+    try scanner.end()
+  }
+
+  private static func provision(_ scanner: inout WordScanner) throws -> ProvisionOptions {
+    guard let claim = try scanner.value(of: "--claim") else { throw Misuse(message: "provision needs --claim") }
+    guard let name = try scanner.value(of: "--name") else { throw Misuse(message: "provision needs --name") }
+    var labels: [String: String] = [:]
+    while let label = try scanner.value(of: "--label") {
+      guard let equals = label.firstIndex(of: "="), equals != label.startIndex else {
+        throw Misuse(message: "the label \"\(label.prefix(80))\" is not KEY=VALUE")
+      }
+      labels[String(label[..<equals])] = String(label[label.index(after: equals)...])
+    }
+    let device: DeviceName
+    do { device = try DeviceName(validating: name) } catch { throw Misuse(message: error.description) }
+    return ProvisionOptions(claim: claim, name: device, labels: labels, force: scanner.flag("--force"))
+  }
+
+  var configurationFile: String? {
+    switch self {
+    case .run(let file), .provision(_, let file), .status(let file), .components(let file), .logs(_, _, _, let file),
+      .restart(_, let file), .teardown(let file):
+      file
+    }
+  }
+
+  func run(_ configuration: AgentConfiguration) throws {
+    let local = LocalConnection.Commands(socket: AgentPaths(configuration).socket)
+    switch self {
+    case .run: try AgentService(configuration).run()
+    case .provision(let options, _): try Provisioning(configuration, options).run()
+    case .status: try local.status()
+    case .components: try local.components()
+    case .logs(let component, let tail, let follow, _): try local.logs(component, tail: tail, follow: follow)
+    case .restart(let component, _): try local.restart(component)
+    case .teardown: try AgentService(configuration).tearDown()
+    }
+  }
+}
+
+/// Options in any order, `--name value` or `--name=value`.
+struct WordScanner {
+  private var words: [String]
+  init(_ words: [String]) { self.words = words }
+
+  mutating func value(of option: String) throws -> String? {
+    if let index = words.firstIndex(where: { $0.hasPrefix(option + "=") }) {
+      return String(words.remove(at: index).dropFirst(option.count + 1))
+    }
+    guard let index = words.firstIndex(of: option) else { return nil }
+    guard index + 1 < words.count else { throw Misuse(message: "\(option) needs a value") }
+    words.remove(at: index)
+    return words.remove(at: index)
+  }
+
+  mutating func flag(_ option: String) -> Bool {
+    guard let index = words.firstIndex(of: option) else { return false }
+    words.remove(at: index)
+    return true
+  }
+
+  mutating func component() throws -> ComponentName {
+    guard let index = words.firstIndex(where: { !$0.hasPrefix("-") }) else {
+      throw Misuse(message: "a component's name is missing")
+    }
+    do { return try ComponentName(validating: words.remove(at: index)) } catch {
+      throw Misuse(message: "\(error)")
+    }
+  }
+
+  func end() throws {
+    if let word = words.first { throw Misuse(message: "\"\(word.prefix(80))\" is not expected here") }
+  }
+}

@@ -1,0 +1,170 @@
+import Glibc
+import WherryCrypto
+import WherryIsolation
+import WherryModel
+import WherryMQTT
+import WherryWire
+
+/// `wherry-agent run`: the real parts put together, and the loop around the engine.
+struct AgentService {
+  let configuration: AgentConfiguration
+  let paths: AgentPaths
+  let log: AgentLog
+
+  init(_ configuration: AgentConfiguration) {
+    self.configuration = configuration
+    paths = AgentPaths(configuration)
+    log = AgentLog(level: configuration.logLevel)
+  }
+
+  private static let keepAliveSeconds = 30
+
+  func run() throws {
+    let clock = SystemClock()
+    let began = clock.now
+    Memory.prepare()
+    try checkPrograms()
+    let identity = try TrustStore(directory: paths.trust).load()
+    let account = try UserAccount.named(configuration.defaultUser)
+    let fetchAccount = try UserAccount.named(configuration.fetchUser)
+    for directory in [paths.root, paths.components, paths.logs] { try Files.makeDirectory(directory) }
+    try Files.makeDirectory(paths.run)
+    let lock = try RunLock(paths.lock)
+    defer { lock.release() }
+    let previousMask = umask(0o077)
+    let journal = try SQLiteJournal(path: paths.root + "/agent.db")
+    umask(previousMask)
+    let bootID = Self.bootID()
+    let ports = AgentPorts(
+      transport: try transport(identity, bootID), runner: try WorkloadHost(hostConfiguration),
+      worker: ProcessWorker(program: configuration.fetch, directory: paths.run), journal: journal, clock: clock)
+    let engine = try AgentEngine(
+      configuration: configuration, identity: identity, account: account, fetchAccount: fetchAccount, ports: ports,
+      bootID: bootID, log: log)
+    let signals = try SignalPipe([SIGTERM, SIGINT])
+    engine.start()
+    engine.server = try LocalServer(path: paths.socket)
+    log.info(
+      "ready",
+      ["device": identity.name.rawValue, "milliseconds": "\(clock.now.milliseconds(since: began))"])
+    Systemd.notify("READY=1")
+    Memory.trim()
+    while !signals.hasArrived { engine.turn(wake: signals.descriptor) }
+    Systemd.notify("STOPPING=1")
+    engine.stop()
+  }
+
+  private func checkPrograms() throws(Failure) {
+    guard geteuid() == 0 else {
+      throw Failure(
+        .internalError, code: "agent.notRoot", message: "the agent makes namespaces and mounts, which needs root",
+        remedy: "run it as root; components do not run as root unless their recipe says so")
+    }
+    for program in [configuration.shim, configuration.fetch] where access(program, X_OK) != 0 {
+      throw Failure(
+        .internalError, code: "agent.noHelper", message: "the helper program \(program) is not there",
+        remedy: "install it beside wherry-agent, or set `shim` and `fetch` in agent.conf")
+    }
+  }
+
+  private var hostConfiguration: HostConfiguration {
+    HostConfiguration(
+      agentID: configuration.agentID, stateDirectory: paths.run + "/" + configuration.agentID,
+      shimPath: configuration.shim, subnet: configuration.subnet, publishAddress: configuration.publishAddress)
+  }
+
+  private func transport(_ identity: DeviceIdentity, _ bootID: String) throws -> MQTTTransport {
+    var mqtt = MQTTConfiguration(
+      host: identity.brokerHost, port: identity.brokerPort, clientID: identity.name.rawValue,
+      caFile: identity.authorityFile, certificateFile: identity.certificateFile, keyFile: identity.keyFile)
+    let offline = Presence(isOnline: false, agentVersion: AgentVersion.text, bootID: bootID)
+    mqtt.will = MQTTConfiguration.Will(
+      topic: Topic.presence(identity.name), payload: offline.json.canonicalBytes, qos: 1, retain: true)
+    mqtt.keepAliveSeconds = Self.keepAliveSeconds
+    // What matters is retained, or sent until acknowledged; a session at the broker would only bring old commands.
+    mqtt.cleanStart = true
+    mqtt.sessionExpirySeconds = 0
+    mqtt.jitterSeed = randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) }
+    return try MQTTTransport(configuration: mqtt)
+  }
+
+  /// Changes with each boot of the machine.
+  static func bootID() -> String {
+    guard let text = try? Files.text("/proc/sys/kernel/random/boot_id") else { return "" }
+    return String(text.prefix { $0 != "\n" })
+  }
+
+  /// `wherry-agent teardown`: for a machine that shall be as if the agent had never run. Files stay.
+  func tearDown() throws {
+    try Files.makeDirectory(paths.run)
+    let lock = try RunLock(paths.lock)
+    defer { lock.release() }
+    try WorkloadHost(hostConfiguration).tearDown()
+    unlink(paths.socket)
+  }
+}
+
+/// One agent per run directory.
+struct RunLock {
+  private let descriptor: Int32
+
+  init(_ path: String) throws(Failure) {
+    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { throw Files.failure("open", path) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      close(descriptor)
+      throw Failure(
+        .internalError, code: "agent.running", message: "an agent runs already with \(path)",
+        remedy: "stop it first, or give this one its own root, run, logs and agent_id")
+    }
+  }
+
+  func release() { close(descriptor) }
+}
+
+/// Turns signals into something to poll: the handler writes a byte.
+struct SignalPipe {
+  let descriptor: Int32
+  // Set once before the handler is installed; a handler can reach nothing but globals.
+  nonisolated(unsafe) private static var writeEnd: Int32 = -1
+
+  init(_ signals: [Int32]) throws(Failure) {
+    let (read, write) = try Spawn.pipe()
+    Spawn.setNonBlocking(read)
+    Spawn.setNonBlocking(write)
+    descriptor = read
+    Self.writeEnd = write
+    for number in signals {
+      signal(number) { _ in
+        var byte: UInt8 = 1
+        _ = putBytes(SignalPipe.writeEnd, &byte, 1)
+      }
+    }
+  }
+
+  var hasArrived: Bool {
+    var byte: UInt8 = 0
+    return read(descriptor, &byte, 1) == 1
+  }
+}
+
+private func putBytes(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+  Glibc.write(descriptor, bytes, count)
+}
+
+/// sd_notify(3) without its library.
+enum Systemd {
+  static func notify(_ state: String) {
+    guard let path = getenv("NOTIFY_SOCKET").map({ String(cString: $0) }), path.utf8.count > 1 else { return }
+    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    let bytes = Array(state.utf8)
+    // An abstract socket's name begins with a zero byte, written as @.
+    let name = path.hasPrefix("@") ? "\0" + path.dropFirst() : path
+    let length = socklen_t(MemoryLayout<sa_family_t>.size + name.utf8.count)
+    _ = try? UnixSocket.withAddress(name) { address, _ in
+      sendto(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL), address, length)
+    }
+  }
+}

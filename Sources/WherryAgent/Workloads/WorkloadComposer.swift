@@ -1,0 +1,243 @@
+import Glibc
+import WherryIsolation
+import WherryJSON
+import WherryLifecycle
+import WherryModel
+import WherryPlanning
+
+/// What a workload needs beside its own definition: the definitions that it depends on.
+struct ComponentDefinition {
+  var planned: PlannedComponent
+  var configuration: JSON
+}
+
+/// Makes a workload's specification, and the directories that it names.
+struct WorkloadComposer {
+  let paths: AgentPaths
+  let device: DeviceName
+  let account: UserAccount
+  let log: AgentLog
+
+  private static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+  /// Nil = the step's Skipif holds.
+  func specification(
+    _ id: WorkloadID, _ own: ComponentDefinition, dependencies: [ComponentName: ComponentDefinition], identity: String
+  ) throws(Failure) -> WorkloadSpec? {
+    let context = interpolation(own, dependencies)
+    if let container = own.planned.container, let image = own.planned.image {
+      return try containerSpecification(id, own, container, image, context, identity)
+    }
+    guard let step = own.planned.lifecycle.steps[id.step] else {
+      throw Failure(
+        .internalError, code: "workload.noStep", message: "\(id.component) has no step \(id.step.rawValue)",
+        component: id.component)
+    }
+    return try processSpecification(id, own, step, dependencies, context)
+  }
+
+  private func interpolation(
+    _ own: ComponentDefinition, _ dependencies: [ComponentName: ComponentDefinition]
+  ) -> InterpolationContext {
+    func scope(_ definition: ComponentDefinition) -> InterpolationContext.Scope {
+      InterpolationContext.Scope(
+        artifactsPath: paths.artifactFiles(definition.planned),
+        decompressedPath: paths.artifactsUnpacked(definition.planned), workPath: paths.work(definition.planned.name),
+        configuration: definition.configuration)
+    }
+    var scopes = dependencies.mapValues(scope)
+    scopes[own.planned.name] = scope(own)
+    return InterpolationContext(
+      thingName: device.rawValue, rootPath: paths.root, components: scopes, own: own.planned.name)
+  }
+
+  private func warn(_ missing: [String], _ id: WorkloadID) {
+    guard !missing.isEmpty else { return }
+    log.warning(
+      "variables without a value stay as they are",
+      ["workload": id.description, "variables": missing.joined(separator: " ")])
+  }
+
+  /// Greengrass's name for the device, and Wherry's for what a script may want to know of itself.
+  private func identityVariables(_ planned: PlannedComponent) -> [String: String] {
+    [
+      "AWS_IOT_THING_NAME": device.rawValue, "WHERRY_DEVICE": device.rawValue,
+      "WHERRY_COMPONENT": planned.name.rawValue, "WHERRY_COMPONENT_VERSION": planned.version.description,
+    ]
+  }
+
+  private static func list(_ variables: [String: String]) -> [String] {
+    variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+  }
+
+  // MARK: Process components
+
+  private func processSpecification(
+    _ id: WorkloadID, _ own: ComponentDefinition, _ step: Step, _ dependencies: [ComponentName: ComponentDefinition],
+    _ context: InterpolationContext
+  ) throws(Failure) -> WorkloadSpec? {
+    let (step, missing) = Interpolation.resolve(step, in: context)
+    warn(missing, id)
+    let name = own.planned.name
+    let user = step.requiresPrivilege ? UserAccount.root : account
+    let work = paths.work(name)
+    try Files.makeDirectory(paths.component(name))
+    // A privileged step may have left files of root's; the directory itself stays the component's.
+    try Files.makeDirectory(work, mode: 0o750, owner: account)
+    var variables = identityVariables(own.planned)
+    variables["PATH"] = Self.path
+    variables["HOME"] = work
+    variables["USER"] = user.name
+    variables["LANG"] = "C.UTF-8"
+    for (key, value) in own.planned.lifecycle.setenv {
+      let (text, missing) = Interpolation.expand(value, in: context)
+      warn(missing, id)
+      variables[key] = text
+    }
+    variables.merge(step.setenv) { $1 }
+    if let skip = step.skipIf, holds(skip, path: variables["PATH"] ?? Self.path) { return nil }
+    var spec = WorkloadSpec(
+      id: id.description,
+      root: .host(writable: [work], hidden: [paths.trust, paths.root + "/agent.db", paths.blobStore, paths.run]),
+      arguments: ["/bin/sh", "-c", step.script],
+      user: .ids(user: user.user, group: user.group, groups: user.groups), logPath: logPath(id))
+    spec.environment = Self.list(variables)
+    spec.workingDirectory = work
+    spec.network = .host
+    spec.isPrivileged = step.requiresPrivilege
+    spec.mounts = readOnlyMounts(own, dependencies)
+    return spec
+  }
+
+  /// Its own artifacts and what its dependencies offer, wherever the host keeps them.
+  private func readOnlyMounts(
+    _ own: ComponentDefinition, _ dependencies: [ComponentName: ComponentDefinition]
+  ) -> [WorkloadMount] {
+    var directories = [paths.artifacts(own.planned)]
+    for (name, definition) in dependencies.sorted(by: { $0.key < $1.key }) {
+      directories += [paths.artifacts(definition.planned), paths.work(name)]
+    }
+    return directories.filter(Files.exists).map { WorkloadMount(source: $0, target: $0, readOnly: true) }
+  }
+
+  private func holds(_ condition: SkipCondition, path: String) -> Bool {
+    let isMet: Bool
+    switch condition.test {
+    case .exists(let file): isMet = access(file, F_OK) == 0
+    case .onPath(let name): isMet = path.split(separator: ":").contains { access("\($0)/\(name)", X_OK) == 0 }
+    }
+    return isMet != condition.isNegated
+  }
+
+  /// `shutdown` may run beside `run`: two writers would rotate one file under each other.
+  private func logPath(_ id: WorkloadID) -> String {
+    id.step == .shutdown ? "\(paths.logs)/\(id.component).shutdown.log" : paths.log(id.component)
+  }
+
+  // MARK: Containers
+
+  private func containerSpecification(
+    _ id: WorkloadID, _ own: ComponentDefinition, _ container: ContainerSpec, _ image: PlannedImage,
+    _ context: InterpolationContext, _ identity: String
+  ) throws(Failure) -> WorkloadSpec {
+    var missing: [String] = []
+    func expanded(_ text: String) -> String {
+      let (value, absent) = Interpolation.expand(text, in: context)
+      missing += absent
+      return value
+    }
+    let name = own.planned.name
+    let arguments = container.command?.map(expanded) ?? image.entrypoint + image.command
+    guard !arguments.isEmpty else {
+      throw Failure(
+        .start, code: "component.noCommand", message: "\(name): neither its recipe nor the image \(image.reference) "
+          + "says what to run", remedy: "add Container.Command to the recipe", component: name)
+    }
+    let overlay = "\(paths.overlays(name))/\(identity)"
+    try Files.makeDirectory(paths.component(name))
+    try Files.makeDirectory(paths.overlays(name), mode: 0o700)
+    try Files.makeDirectory(overlay, mode: 0o700)
+    var spec = WorkloadSpec(
+      id: id.description,
+      root: .overlay(
+        lower: image.layers.reversed().map { paths.snapshot($0.diffID) }, upper: overlay + "/upper",
+        work: overlay + "/work", readOnly: container.readOnlyRoot),
+      arguments: arguments, user: .named(container.user ?? (image.user.isEmpty ? "0:0" : image.user)),
+      logPath: logPath(id))
+    spec.environment = Self.list(environment(own, container, image, expanded))
+    spec.workingDirectory = container.workingDirectory ?? (image.workingDirectory.isEmpty ? "/" : image.workingDirectory)
+    spec.hostName = Self.hostName(name)
+    spec.mounts = try container.volumes.map { (volume) throws(Failure) in
+      try mount(volume, of: name, user: container.user ?? image.user)
+    }
+    spec.devices = container.devices
+    spec.capabilities = try capabilities(container, name)
+    spec.resources = container.resources
+    spec.network =
+      switch container.network {
+      case .none: .none
+      case .host: .host
+      case .bridge: .bridge(NetworkAttachment(ports: container.ports))
+      }
+    warn(missing, id)
+    return spec
+  }
+
+  private func environment(
+    _ own: ComponentDefinition, _ container: ContainerSpec, _ image: PlannedImage, _ expanded: (String) -> String
+  ) -> [String: String] {
+    var variables = identityVariables(own.planned)
+    variables["PATH"] = Self.path
+    for line in image.environment {
+      guard let equals = line.firstIndex(of: "=") else { continue }
+      variables[String(line[..<equals])] = String(line[line.index(after: equals)...])
+    }
+    for (key, value) in container.environment { variables[key] = expanded(value) }
+    return variables
+  }
+
+  /// A label of DNS: at most 63 bytes of the component's name.
+  private static func hostName(_ name: ComponentName) -> String {
+    let label = name.rawValue.map { $0 == "." || $0 == "_" ? "-" : $0 }.suffix(63)
+    return String(label.drop { $0 == "-" })
+  }
+
+  private func capabilities(_ container: ContainerSpec, _ name: ComponentName) throws(Failure) -> Set<String> {
+    var names = Capability.containerDefault
+    if container.capabilitiesDropped.contains(where: { $0.uppercased() == "ALL" }) { names = [] }
+    for text in container.capabilitiesAdded + container.capabilitiesDropped where text.uppercased() != "ALL" {
+      guard Capability.normalized(text) == nil else { continue }
+      throw Failure(
+        .start, code: "component.unknownCapability", message: "\(name): there is no capability \"\(text.prefix(80))\"",
+        remedy: "correct Container.Capabilities in the recipe", component: name)
+    }
+    names.subtract(container.capabilitiesDropped.compactMap(Capability.normalized))
+    names.formUnion(container.capabilitiesAdded.compactMap(Capability.normalized))
+    return names
+  }
+
+  private func mount(_ volume: Volume, of name: ComponentName, user: String) throws(Failure) -> WorkloadMount {
+    switch volume.source {
+    case .named(let text):
+      guard ComponentName.isValid(text) else {
+        throw Failure(
+          .start, code: "component.badVolume", message: "\(name): the volume name \"\(text.prefix(80))\" is not valid",
+          remedy: "use letters, digits, '-', '_' and '.'", component: name)
+      }
+      let directory = "\(paths.data(name))/\(text)"
+      try Files.makeDirectory(paths.data(name))
+      // Who writes is only known here when the user is a number; a name is the image's affair.
+      let numbers = user.split(separator: ":").compactMap { UInt32($0) }
+      let owner = numbers.first.map { UserAccount(name: user, user: $0, group: numbers.count > 1 ? numbers[1] : $0) }
+      try Files.makeDirectory(directory, owner: Files.exists(directory) ? nil : owner)
+      return WorkloadMount(source: directory, target: volume.path, readOnly: volume.readOnly)
+    case .hostPath(let path):
+      guard Files.exists(path) else {
+        throw Failure(
+          .start, code: "component.missingHostPath", message: "\(name): \(path), which it mounts, is not on this device",
+          remedy: "make it, or correct Container.Volumes in the recipe", component: name)
+      }
+      return WorkloadMount(source: path, target: volume.path, readOnly: volume.readOnly)
+    }
+  }
+}
