@@ -1,0 +1,85 @@
+/// The members of a map with a fixed set of keys, found in any case.
+struct RecipeFields {
+  let node: RecipeNode
+  private let values: [String: RecipeNode]
+
+  subscript(key: String) -> RecipeNode? {
+    guard let value = values[key], !value.isNull else { return nil }
+    return value
+  }
+
+  /// Present, with or without a value.
+  func has(_ key: String) -> Bool { values[key] != nil }
+
+  init(node: RecipeNode, values: [String: RecipeNode]) {
+    self.node = node
+    self.values = values
+  }
+
+  func require(_ key: String, _ remedy: String) -> RecipeNode? {
+    if let value = self[key] { return value }
+    node.report("\(key) is missing", remedy)
+    return nil
+  }
+}
+
+extension RecipeNode {
+  /// Keys in their documented case; `aliases` are other spellings that are in use. An unknown key is an error: a
+  /// misspelt `Timeout` that is silently ignored shows itself in the field.
+  func fields(_ known: [String], aliases: [String: String] = [:], of what: String) -> RecipeFields? {
+    guard let pairs = pairs() else { return nil }
+    var canonical: [String: String] = [:]
+    for key in known { canonical[key.lowercased()] = key }
+    for (alias, key) in aliases { canonical[alias.lowercased()] = key }
+    var values: [String: RecipeNode] = [:]
+    for (key, value, keyNode) in pairs {
+      guard let name = canonical[key.lowercased()] else {
+        let nearest = KeySpelling.nearest(to: key, among: known)
+        keyNode.report(
+          "unknown key \"\(key.clipped)\" in \(what)",
+          nearest.map { "did you mean \($0)?" } ?? "known keys are \(known.joined(separator: ", "))")
+        continue
+      }
+      if values[name] != nil {
+        keyNode.report("the key \(name) is given twice (case does not matter)", "keep one of them")
+        continue
+      }
+      values[name] = at(value.node, name)
+    }
+    return RecipeFields(node: self, values: values)
+  }
+}
+
+enum KeySpelling {
+  /// The known key that was probably meant: few letters away, whatever the case.
+  static func nearest(to key: String, among known: [String]) -> String? {
+    guard key.utf8.count <= 64 else { return nil }
+    let word = Array(key.lowercased().utf8)
+    var best: (distance: Int, key: String)?
+    for candidate in known {
+      let distance = distance(word, Array(candidate.lowercased().utf8))
+      if distance < best?.distance ?? .max { best = (distance, candidate) }
+    }
+    guard let best, best.distance <= max(1, word.count / 3) else { return nil }
+    return best.key
+  }
+
+  /// Edits between two words: insert, remove, replace, or swap of neighbours (optimal string alignment).
+  static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+    var older: [Int] = []
+    var previous = Array(0...right.count)
+    for (row, letter) in left.enumerated() {
+      var current = [row + 1]
+      for (column, other) in right.enumerated() {
+        var best = min(previous[column + 1] + 1, current[column] + 1, previous[column] + (letter == other ? 0 : 1))
+        if row > 0, column > 0, letter == right[column - 1], left[row - 1] == other {
+          best = min(best, older[column - 1] + 1)
+        }
+        current.append(best)
+      }
+      older = previous
+      previous = current
+    }
+    return previous[right.count]
+  }
+}
