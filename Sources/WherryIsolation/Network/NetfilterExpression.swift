@@ -1,0 +1,136 @@
+/// The parts of a rule (linux/netfilter/nf_tables.h), as the `nft` program would compile them. All of them work on
+/// the 16-byte registers 1 and 2 (or, for 4 bytes, 8 and 9: register 9 is the second word of register 1).
+enum NetfilterExpression {
+  static let verdict: UInt32 = 0
+  static let first: UInt32 = 1
+  static let second: UInt32 = 9
+
+  enum Meta: UInt32 {
+    case inputName = 6
+    case outputName = 7
+    case transport = 16
+  }
+
+  enum Base: UInt32 {
+    case network = 1
+    case transport = 2
+  }
+
+  typealias Part = (inout NetlinkMessage) -> Void
+
+  private static func expression(_ name: String, _ data: @escaping Part) -> Part {
+    { message in
+      message.nest(1) {  // NFTA_LIST_ELEM
+        $0.put(1, name)
+        $0.nest(2, data)
+      }
+    }
+  }
+
+  private static func value(_ type: UInt16, _ bytes: [UInt8]) -> Part {
+    { message in message.nest(type) { $0.put(1, bytes) } }  // NFTA_DATA_VALUE
+  }
+
+  static func meta(_ key: Meta) -> Part {
+    expression("meta") {
+      $0.putBig(2, key.rawValue)
+      $0.putBig(1, first)
+    }
+  }
+
+  static func payload(_ base: Base, offset: UInt32, length: UInt32, into register: UInt32 = first) -> Part {
+    expression("payload") {
+      $0.putBig(1, register)
+      $0.putBig(2, base.rawValue)
+      $0.putBig(3, offset)
+      $0.putBig(4, length)
+    }
+  }
+
+  static func compare(_ bytes: [UInt8], isEqual: Bool = true) -> Part {
+    expression("cmp") {
+      $0.putBig(1, first)
+      $0.putBig(2, isEqual ? 0 : 1)
+      value(3, bytes)(&$0)
+    }
+  }
+
+  static func mask(_ bits: [UInt8]) -> Part {
+    expression("bitwise") {
+      $0.putBig(1, first)
+      $0.putBig(2, first)
+      $0.putBig(3, UInt32(bits.count))
+      value(4, bits)(&$0)
+      value(5, [UInt8](repeating: 0, count: bits.count))(&$0)
+    }
+  }
+
+  /// `ct status`
+  static func connectionStatus() -> Part {
+    expression("ct") {
+      $0.putBig(2, 2)
+      $0.putBig(1, first)
+    }
+  }
+
+  /// `fib daddr type`
+  static func destinationKind() -> Part {
+    expression("fib") {
+      $0.putBig(3, 2)
+      $0.putBig(2, 3)
+      $0.putBig(1, first)
+    }
+  }
+
+  /// Ends the rule for what the map does not hold.
+  static func lookup(map: String, identifier: UInt32) -> Part {
+    expression("lookup") {
+      $0.put(1, map)
+      $0.putBig(2, first)
+      $0.putBig(3, first)
+      $0.putBig(4, identifier)
+    }
+  }
+
+  static func destinationTranslation() -> Part {
+    expression("nat") {
+      $0.putBig(1, 1)
+      $0.putBig(2, 2)
+      $0.putBig(3, first)
+      $0.putBig(5, second)
+    }
+  }
+
+  static func masquerade() -> Part { expression("masq") { _ in } }
+
+  static func drop() -> Part {
+    expression("immediate") {
+      $0.putBig(1, verdict)
+      $0.nest(2) { $0.nest(2) { $0.putBig(1, 0) } }
+    }
+  }
+
+  // MARK: Matches made of several
+
+  /// `iifname` or `oifname`: names are compared as 16 bytes.
+  static func interface(_ key: Meta, _ name: String, isEqual: Bool = true) -> [Part] {
+    let bytes = Array(name.utf8)
+    return [meta(key), compare(bytes + [UInt8](repeating: 0, count: 16 - bytes.count), isEqual: isEqual)]
+  }
+
+  enum Side: UInt32 {
+    case source = 12
+    case destination = 16
+  }
+
+  static func address(_ side: Side, in subnet: IPv4Subnet) -> [Part] {
+    [
+      payload(.network, offset: side.rawValue, length: 4), mask(NetlinkMessage.big(subnet.mask)),
+      compare(subnet.network.bytes),
+    ]
+  }
+
+  static func address(_ side: Side, _ address: IPv4Address) -> [Part] {
+    [payload(.network, offset: side.rawValue, length: 4), compare(address.bytes)]
+  }
+}

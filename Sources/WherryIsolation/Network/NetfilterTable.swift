@@ -1,0 +1,195 @@
+import Glibc
+import WherryModel
+
+/// The agent's own nftables table: translation for its subnet and its published ports. Written as one transaction, so
+/// there is never half of it; a port is one element of a map, added and removed without touching a rule.
+final class NetfilterTable {
+  private static let subsystem: UInt16 = 10
+  private static let mapName = "ports"
+  private static let mapIdentifier: UInt32 = 1
+
+  private enum Kind: UInt16 {
+    case newTable = 0
+    case deleteTable = 2
+    case newChain = 3
+    case newRule = 6
+    case newSet = 9
+    case newElement = 12
+    case deleteElement = 14
+  }
+
+  let name: String
+  let bridge: String
+  let subnet: IPv4Subnet
+  /// nil = every local address.
+  let publishAddress: IPv4Address?
+  /// Kept open: closing it after something was removed waits for a grace period of the kernel, several milliseconds.
+  private var socket: NetlinkSocket?
+
+  init(name: String, bridge: String, subnet: IPv4Subnet, publishAddress: IPv4Address?) {
+    self.name = name
+    self.bridge = bridge
+    self.subnet = subnet
+    self.publishAddress = publishAddress
+  }
+
+  /// Creates the table or replaces it. Connections that are under way keep their translation.
+  func install(_ leases: [NetworkLease]) throws(NetlinkError) {
+    var messages = [table(.newTable), table(.deleteTable), table(.newTable)]
+    messages += [
+      chain("guard", type: "filter", hook: 0, priority: -300),
+      chain("prerouting", type: "nat", hook: 0, priority: -100),
+      chain("output", type: "nat", hook: 3, priority: -100),
+      chain("postrouting", type: "nat", hook: 4, priority: 100),
+      map(),
+    ]
+    messages += rules()
+    for lease in leases where !lease.ports.isEmpty { messages.append(elements(.newElement, lease)) }
+    try commit(messages)
+  }
+
+  func remove() throws(NetlinkError) {
+    // Creating it first makes removing it succeed whether it was there or not.
+    try commit([table(.newTable), table(.deleteTable)])
+  }
+
+  func publish(_ lease: NetworkLease) throws(NetlinkError) {
+    guard !lease.ports.isEmpty else { return }
+    try commit([elements(.newElement, lease)])
+  }
+
+  func withdraw(_ lease: NetworkLease) throws(NetlinkError) {
+    guard !lease.ports.isEmpty else { return }
+    try commit([elements(.deleteElement, lease)], tolerating: [ENOENT])
+  }
+
+  private func openSocket() throws(NetlinkError) -> NetlinkSocket {
+    if let socket { return socket }
+    let opened = try NetlinkSocket(.netfilter)
+    socket = opened
+    return opened
+  }
+
+  private func commit(_ messages: [NetlinkMessage], tolerating tolerated: Set<Int32> = []) throws(NetlinkError) {
+    // struct nfgenmsg: family, version, subsystem in network order.
+    let body: [UInt8] = [0, 0, 0, UInt8(Self.subsystem)]
+    try openSocket().transaction(
+      messages, begin: NetlinkMessage("begin", type: 16, flags: 0, body: body),
+      end: NetlinkMessage("end", type: 17, flags: 0, body: body), tolerating: tolerated)
+  }
+
+  private func message(_ kind: Kind, _ purpose: String, flags: UInt16) -> NetlinkMessage {
+    NetlinkMessage(
+      "\(purpose) in the nftables table \(name)", type: Self.subsystem << 8 | kind.rawValue, flags: flags,
+      body: [UInt8(AF_INET), 0, 0, 0])
+  }
+
+  private func table(_ kind: Kind) -> NetlinkMessage {
+    var message = message(kind, "write", flags: kind == .newTable ? NetlinkFlag.create : 0)
+    message.put(1, name)
+    return message
+  }
+
+  private func chain(_ chain: String, type: String, hook: UInt32, priority: Int32) -> NetlinkMessage {
+    var message = message(.newChain, "write the chain \(chain)", flags: NetlinkFlag.create)
+    message.put(1, name)
+    message.put(3, chain)
+    message.put(7, type)
+    message.nest(4) {
+      $0.putBig(1, hook)
+      $0.putBig(2, UInt32(bitPattern: priority))
+    }
+    return message
+  }
+
+  /// Protocol and port to address and port.
+  private func map() -> NetlinkMessage {
+    var message = message(.newSet, "write the map of ports", flags: NetlinkFlag.create)
+    message.put(1, name)
+    message.put(2, Self.mapName)
+    message.putBig(3, 0x8)  // a map
+    // How `nft list` shows it: types 12 (inet_proto) . 13 (inet_service) to 7 (ipv4_addr) . 13, six bits each.
+    message.putBig(4, 12 << 6 | 13)
+    message.putBig(5, 8)
+    message.putBig(6, 7 << 6 | 13)
+    message.putBig(7, 8)
+    message.putBig(10, Self.mapIdentifier)
+    return message
+  }
+
+  private func elements(_ kind: Kind, _ lease: NetworkLease) -> NetlinkMessage {
+    let isNew = kind == .newElement
+    var message = message(
+      kind, "\(isNew ? "publish" : "withdraw") ports of \(lease.workload)",
+      flags: isNew ? NetlinkFlag.create | NetlinkFlag.exclusive : 0)
+    message.put(1, name)
+    message.put(2, Self.mapName)
+    message.nest(3) {
+      for port in lease.ports {
+        let key = [port.transport.number, 0, 0, 0] + NetlinkMessage.big(port.host) + [0, 0]
+        let value = lease.ipv4.bytes + NetlinkMessage.big(port.container) + [0, 0]
+        $0.nest(1) {
+          $0.nest(1) { $0.put(1, key) }
+          if isNew { $0.nest(2) { $0.put(1, value) } }
+        }
+      }
+    }
+    return message
+  }
+
+  private func rule(_ chain: String, _ parts: [NetfilterExpression.Part]) -> NetlinkMessage {
+    var message = message(
+      .newRule, "write a rule of the chain \(chain)", flags: NetlinkFlag.create | NetlinkFlag.append)
+    message.put(1, name)
+    message.put(2, chain)
+    message.nest(4) { for part in parts { part(&$0) } }
+    return message
+  }
+
+  private func rules() -> [NetlinkMessage] {
+    typealias Match = NetfilterExpression
+    let loopback = IPv4Subnet(network: IPv4Address(rawValue: 127 << 24), prefixLength: 8)
+    let published: [Match.Part] =
+      publishAddress.map { Match.address(.destination, $0) }
+      ?? [Match.destinationKind(), Match.compare(NetlinkMessage.native(UInt32(2)))]
+    let translate: [Match.Part] = [
+      Match.meta(.transport), Match.payload(.transport, offset: 2, length: 2, into: Match.second),
+      Match.lookup(map: Self.mapName, identifier: Self.mapIdentifier), Match.destinationTranslation(),
+    ]
+    let toBridge = Match.interface(.outputName, bridge)
+    return [
+      // `route_localnet` on the bridge lets answers back to 127.0.0.1; without this rule a workload could use it to
+      // reach what listens on the host's loopback only.
+      rule(
+        "guard",
+        Match.interface(.inputName, bridge) + Match.address(.destination, in: loopback) + [Match.drop()]),
+      rule("prerouting", published + translate),
+      rule("output", published + translate),
+      // Out into the world.
+      rule(
+        "postrouting",
+        Match.address(.source, in: subnet) + Match.interface(.outputName, bridge, isEqual: false)
+          + [Match.masquerade()]),
+      // From the host's loopback to a published port: the workload could not answer to 127.0.0.1.
+      rule("postrouting", Match.address(.source, in: loopback) + toBridge + [Match.masquerade()]),
+      // From one workload to another by its published port: the answer must come back the same way.
+      rule(
+        "postrouting",
+        Match.address(.source, in: subnet) + toBridge
+          + [
+            Match.connectionStatus(), Match.mask(NetlinkMessage.native(UInt32(0x20))),
+            Match.compare([0, 0, 0, 0], isEqual: false), Match.masquerade(),
+          ]),
+    ]
+  }
+}
+
+extension PublishedPort.Transport {
+  /// As in the IP header.
+  var number: UInt8 {
+    switch self {
+    case .tcp: UInt8(IPPROTO_TCP)
+    case .udp: UInt8(IPPROTO_UDP)
+    }
+  }
+}

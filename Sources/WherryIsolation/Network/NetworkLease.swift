@@ -1,0 +1,112 @@
+import Glibc
+import WherryJSON
+import WherryModel
+
+/// What one workload has of the agent's network.
+package struct NetworkLease: Hashable, Sendable {
+  package var workload: String
+  var ipv4: IPv4Address
+  /// Name of the link on the bridge.
+  var link: String
+  package var ports: [PublishedPort]
+  /// To be opened and entered (setns(2), CLONE_NEWNET) by the workload's launch; not with O_PATH, which setns refuses.
+  /// nil for a workload that was there before the agent.
+  package var namespacePath: String?
+
+  package var address: String { ipv4.description }
+}
+
+/// Leases as files, one each, written before the kernel is changed and removed after: whatever moment the agent dies
+/// at, the next one knows of everything that there may be.
+struct LeaseDirectory {
+  let path: String
+
+  func save(_ lease: NetworkLease) throws(Failure) {
+    let ports = lease.ports.map {
+      [
+        "host": .integer(Int64($0.host)), "container": .integer(Int64($0.container)),
+        "transport": .string($0.transport.rawValue),
+      ] as JSON
+    }
+    let json: JSON = ["address": .string(lease.address), "link": .string(lease.link), "ports": .array(ports)]
+    guard make(path), write(json.canonicalBytes, to: file(lease.workload)) else {
+      throw Failure(
+        .start, code: "network.lease",
+        message: "the address lease of \(lease.workload) cannot be written under \(path): \(Self.reason())",
+        remedy: "make the agent's run directory writable and see that its file system is not full")
+    }
+  }
+
+  func remove(_ workload: String) { unlink(file(workload)) }
+
+  func removeAll() {
+    for name in names() { unlink(path + "/" + name) }
+    rmdir(path)
+  }
+
+  /// A damaged file counts as none: its links are found on the bridge.
+  func load() -> [NetworkLease] {
+    names().compactMap { name in
+      guard !name.hasPrefix("."), let bytes = read(path + "/" + name), let json = try? JSON(parsing: bytes) else {
+        return nil
+      }
+      return try? lease(name, JSONCursor(json))
+    }
+  }
+
+  private func lease(_ workload: String, _ cursor: JSONCursor) throws -> NetworkLease {
+    guard let address = IPv4Address(try cursor.require("address").string()) else { throw cursor.fail("no address") }
+    let ports = try cursor.require("ports").array().map { port in
+      guard let host = UInt16(exactly: try port.require("host").integer()),
+        let container = UInt16(exactly: try port.require("container").integer()),
+        let transport = PublishedPort.Transport(rawValue: try port.require("transport").string())
+      else { throw port.fail("no port") }
+      return PublishedPort(host: host, container: container, transport: transport)
+    }
+    return NetworkLease(
+      workload: workload, ipv4: address, link: try cursor.require("link").string(), ports: ports, namespacePath: nil)
+  }
+
+  private func file(_ workload: String) -> String { path + "/" + workload }
+
+  private func names() -> [String] {
+    guard let directory = opendir(path) else { return [] }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  private func make(_ path: String) -> Bool {
+    if mkdir(path, 0o700) == 0 || errno == EEXIST { return true }
+    guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return false }
+    return make(String(path[..<slash])) && (mkdir(path, 0o700) == 0 || errno == EEXIST)
+  }
+
+  /// By rename, so that a reader sees all of it or nothing. The directory is on a tmpfs and means nothing after a
+  /// reboot, like the links that it speaks of: nothing is synced.
+  private func write(_ bytes: [UInt8], to file: String) -> Bool {
+    let partial = path + "/.partial"
+    let descriptor = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { return false }
+    let count = Glibc.write(descriptor, bytes, bytes.count)
+    close(descriptor)
+    return count == bytes.count && rename(partial, file) == 0
+  }
+
+  private func read(_ file: String) -> [UInt8]? {
+    let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    let count = Glibc.read(descriptor, &buffer, buffer.count)
+    return count > 0 ? Array(buffer[..<count]) : nil
+  }
+
+  private static func reason() -> String { String(cString: strerror(errno)) }
+}

@@ -1,0 +1,208 @@
+import Glibc
+import Testing
+import WherryModel
+
+@testable import WherryIsolation
+
+/// One network per test, each with its own bridge, subnet and ports, all gone at the end.
+private final class Fixture {
+  let network: AgentNetwork
+  let agentID: String
+  let subnet: String
+  let directory: String
+
+  init(_ agentID: String, subnet: String, publishAddress: String? = nil) throws {
+    self.agentID = agentID
+    self.subnet = subnet
+    directory = "/tmp/wherry-network-test-\(agentID)"
+    network = try AgentNetwork(
+      agentID: agentID, stateDirectory: directory, subnet: subnet, publishAddress: publishAddress)
+    // A run that was killed may have left its own.
+    network.tearDown()
+  }
+
+  deinit {
+    network.tearDown()
+    rmdir(directory)
+  }
+
+  /// The agent after a crash: the same state, nothing in memory.
+  func restarted(publishAddress: String? = nil) throws -> AgentNetwork {
+    try AgentNetwork(agentID: agentID, stateDirectory: directory, subnet: subnet, publishAddress: publishAddress)
+  }
+
+  var bridgeExists: Bool { if_nametoindex("wh-" + agentID) != 0 }
+}
+
+private func inside<T>(_ lease: NetworkLease, _ body: () throws -> T) throws -> T {
+  let descriptor = open(try #require(lease.namespacePath), O_RDONLY | O_CLOEXEC)
+  defer { close(descriptor) }
+  return try NetworkNamespace.inside(descriptor, body)
+}
+
+/// Whether what is sent to address and port arrives at the listener, and the answer back.
+private func answers(_ listener: TestSocket, at address: String, _ port: UInt16) -> Bool {
+  guard let client = TestSocket.connected(address, port), let server = listener.accepted() else { return false }
+  server.send("hello")
+  return client.receive() == "hello"
+}
+
+@Suite(.serialized, .enabled(if: NetworkMachine.isAvailable, "needs root and network namespaces"))
+struct AgentNetworkTests {
+  @Test("a published port answers on the publish address, and after detach no more")
+  func publishing() throws {
+    let fixture = try Fixture("tpub", subnet: "10.213.1.0/24", publishAddress: "10.213.1.1")
+    let lease = try fixture.network.attach(workload: "web.run", ports: [PublishedPort(host: 28080, container: 80)])
+    #expect(lease.address == "10.213.1.2")
+    let listener = try #require(try inside(lease) { TestSocket.listening(port: 80) })
+    #expect(answers(listener, at: "10.213.1.1", 28080))
+    #expect(answers(listener, at: "10.213.1.2", 80), "the workload's own address, for health checks")
+    fixture.network.detach(workload: "web.run")
+    #expect(TestSocket.connected("10.213.1.1", 28080) == nil)
+    #expect(fixture.network.lease(of: "web.run") == nil)
+  }
+
+  @Test("without a publish address a port answers on loopback and on the machine's other addresses")
+  func everyAddress() throws {
+    let fixture = try Fixture("tall", subnet: "10.213.2.0/24")
+    let lease = try fixture.network.attach(workload: "web.run", ports: [PublishedPort(host: 28081, container: 80)])
+    let listener = try #require(try inside(lease) { TestSocket.listening(port: 80) })
+    #expect(answers(listener, at: "127.0.0.1", 28081))
+    #expect(answers(listener, at: "10.213.2.1", 28081))
+  }
+
+  @Test("udp is published as well")
+  func datagrams() throws {
+    let fixture = try Fixture("tudp", subnet: "10.213.3.0/24", publishAddress: "10.213.3.1")
+    let lease = try fixture.network.attach(
+      workload: "dns.run", ports: [PublishedPort(host: 28053, container: 53, transport: .udp)])
+    let listener = try #require(try inside(lease) { TestSocket.listening(port: 53, stream: false) })
+    let client = try #require(TestSocket.connected("10.213.3.1", 28053, stream: false))
+    client.send("ping")
+    listener.echoDatagram()
+    #expect(client.receive() == "ping")
+  }
+
+  @Test("workloads reach each other directly and by published port")
+  func neighbours() throws {
+    let fixture = try Fixture("tnbr", subnet: "10.213.4.0/24", publishAddress: "10.213.4.1")
+    let first = try fixture.network.attach(workload: "a.run", ports: [PublishedPort(host: 28082, container: 80)])
+    let second = try fixture.network.attach(workload: "b.run", ports: [])
+    let listener = try #require(try inside(first) { TestSocket.listening(port: 80) })
+    #expect(try inside(second) { answers(listener, at: first.address, 80) })
+    #expect(try inside(second) { answers(listener, at: "10.213.4.1", 28082) })
+    #expect(try inside(first) { answers(listener, at: "127.0.0.1", 80) }, "its own loopback is up")
+  }
+
+  @Test("a workload cannot reach what listens on the host's loopback only")
+  func hostLoopbackIsClosed() throws {
+    let fixture = try Fixture("tlo", subnet: "10.213.5.0/24")
+    let secret = try #require(TestSocket.listening(port: 28083, address: "127.0.0.1"))
+    let lease = try fixture.network.attach(workload: "a.run", ports: [])
+    let reached = try inside(lease) {
+      // What a hostile workload with CAP_NET_ADMIN would do: lead 127.0.0.0/8 out of its own namespace.
+      try takeLoopbackDown()
+      #expect(write("1", to: "/proc/sys/net/ipv4/conf/all/route_localnet"))
+      return TestSocket.connected("127.0.0.1", 28083) != nil
+    }
+    #expect(!reached)
+    withExtendedLifetime(secret) {}
+  }
+
+  private func write(_ text: String, to path: String) -> Bool {
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    defer { close(descriptor) }
+    return Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
+  }
+
+  private func takeLoopbackDown() throws {
+    let down = [UInt8](repeating: 0, count: 4) + NetlinkMessage.native(UInt32(1)) + NetlinkMessage.native(UInt32(0))
+    let change = NetlinkMessage.native(UInt32(IFF_UP))
+    try NetlinkSocket(.route).request([
+      NetlinkMessage("take the loopback down", type: 16, flags: 0, body: down + change)
+    ])
+  }
+
+  @Test("a host port that another program has is refused before anything is changed")
+  func takenByOthers() throws {
+    let fixture = try Fixture("tbusy", subnet: "10.213.6.0/24")
+    let other = try #require(TestSocket.listening(port: 28084, address: "127.0.0.1"))
+    let failure = #expect(throws: Failure.self) {
+      try fixture.network.attach(workload: "web.run", ports: [PublishedPort(host: 28084, container: 80)])
+    }
+    #expect(failure?.code == "network.portTaken")
+    #expect(fixture.network.lease(of: "web.run") == nil)
+    withExtendedLifetime(other) {}
+  }
+
+  @Test("two components cannot publish one port; tcp and udp of one number are two ports")
+  func takenByNeighbour() throws {
+    let fixture = try Fixture("tdup", subnet: "10.213.7.0/24", publishAddress: "10.213.7.1")
+    let network = fixture.network
+    _ = try network.attach(workload: "a.run", ports: [PublishedPort(host: 28085, container: 80)])
+    _ = try network.attach(workload: "b.run", ports: [PublishedPort(host: 28085, container: 80, transport: .udp)])
+    let failure = #expect(throws: Failure.self) {
+      try network.attach(workload: "c.run", ports: [PublishedPort(host: 28085, container: 81)])
+    }
+    #expect(failure?.message.contains("a.run") == true)
+    network.detach(workload: "a.run")
+    _ = try network.attach(workload: "c.run", ports: [PublishedPort(host: 28085, container: 81)])
+  }
+
+  @Test("after a crash the workloads that live keep address and port, the others lose theirs")
+  func reconciling() throws {
+    let fixture = try Fixture("tcrash", subnet: "10.213.8.0/24", publishAddress: "10.213.8.1")
+    let lease = try fixture.network.attach(workload: "a.run", ports: [PublishedPort(host: 28086, container: 80)])
+    let gone = try fixture.network.attach(workload: "b.run", ports: [PublishedPort(host: 28087, container: 80)])
+    let listener = try #require(try inside(lease) { TestSocket.listening(port: 80) })
+    // The dead agent's descriptors would go with it; here the workload's socket keeps the namespace.
+    let next = try fixture.restarted(publishAddress: "10.213.8.1")
+    next.reconcile(alive: ["a.run"])
+    #expect(answers(listener, at: "10.213.8.1", 28086))
+    #expect(next.lease(of: "a.run")?.address == lease.address)
+    #expect(next.lease(of: "b.run") == nil)
+    #expect(if_nametoindex(gone.link) == 0)
+    let another = try next.attach(workload: "c.run", ports: [PublishedPort(host: 28089, container: 80)])
+    #expect(another.address != lease.address)
+    next.tearDown()
+    #expect(!fixture.bridgeExists)
+  }
+
+  @Test("tear-down leaves no link, no table and no file")
+  func tearDown() throws {
+    let fixture = try Fixture("tdown", subnet: "10.213.9.0/24")
+    for number in 1...3 {
+      _ = try fixture.network.attach(
+        workload: "w\(number).run", ports: [PublishedPort(host: 28090 + UInt16(number), container: 80)])
+    }
+    #expect(fixture.bridgeExists)
+    fixture.network.tearDown()
+    #expect(!fixture.bridgeExists)
+    #expect(access(fixture.directory + "/network", F_OK) != 0)
+    let links = RouteRequest.links(try NetlinkSocket(.route).ask(RouteRequest.listLinks()))
+    #expect(!links.contains { $0.name.hasPrefix("wh") && $0.name.hasSuffix("tdown") })
+    // Were the table still there, creating it exclusively would be refused.
+    fixture.network.tearDown()
+  }
+
+  @Test("attaching again gives a fresh namespace and leaves one link")
+  func attachingAgain() throws {
+    let fixture = try Fixture("tagain", subnet: "10.213.10.0/24", publishAddress: "10.213.10.1")
+    let port = PublishedPort(host: 28088, container: 80)
+    let first = try fixture.network.attach(workload: "web.run", ports: [port])
+    let second = try fixture.network.attach(workload: "web.run", ports: [port])
+    #expect(first.address != second.address, "addresses are given out in turn")
+    let listener = try #require(try inside(second) { TestSocket.listening(port: 80) })
+    #expect(answers(listener, at: "10.213.10.1", 28088))
+  }
+
+  @Test("a subnet with one place takes one workload")
+  func exhaustion() throws {
+    let fixture = try Fixture("tfull", subnet: "10.213.11.0/30")
+    _ = try fixture.network.attach(workload: "a.run", ports: [])
+    let failure = #expect(throws: Failure.self) { try fixture.network.attach(workload: "b.run", ports: []) }
+    #expect(failure?.code == "network.exhausted")
+    fixture.network.detach(workload: "a.run")
+    _ = try fixture.network.attach(workload: "b.run", ports: [])
+  }
+}
