@@ -23,6 +23,18 @@ import WherryModel
     #expect(described.subtracting(routes).isEmpty)
   }
 
+  @Test func loggingInGivesACookieThatScriptsAndOtherSitesCannotUse() async throws {
+    let fleet = try await EngineFixture()
+    let token = try #require(try await fleet.engine.makeFirstToken())
+    let dashboard = try Dashboard(engine: fleet.engine)
+    let response = try await dashboard.logIn(form: "token=\(token)&x=y")
+    #expect(response.status == .seeOther)
+    let cookie = try #require(response.headers[.setCookie])
+    #expect(cookie.contains("HttpOnly") && cookie.contains("Secure") && cookie.contains("SameSite=Strict"))
+    #expect(try await dashboard.logIn(form: "token=guess").status == .unauthorized)
+    #expect(try await dashboard.logIn(form: "nonsense").status == .unauthorized)
+  }
+
   @Test func timestampsAreCivil() {
     #expect(Timestamp.text(Instant(milliseconds: 0)) == "1970-01-01 00:00:00Z")
     #expect(Timestamp.text(Instant(milliseconds: 1_709_210_096_123)) == "2024-02-29 12:34:56Z")

@@ -77,7 +77,6 @@ final class RunningService: Sendable {
     configuration.caPEM = authority
     configuration.clientCertificatePEM = identity?.certificate
     configuration.clientKeyPEM = identity?.key
-    configuration.redirectsMaximum = 0
     return HTTPClient(configuration: configuration)
   }
 

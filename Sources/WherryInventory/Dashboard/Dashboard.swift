@@ -48,18 +48,7 @@ struct Dashboard: Sendable {
   private func addLogin(to router: Router<OperatorContext>) {
     router.get("login") { _, _ in try html("login", [:]) }
     router.post("login") { request, _ in
-      let form = String(decoding: try await request.bytes().prefix(4_096), as: UTF8.self)
-      guard let token = Self.field("token", in: form), let session = try await engine.openSession(token: token) else {
-        var response = try html("login", ["refused": "That is no operator token of this inventory."])
-        response.status = .unauthorized
-        return response
-      }
-      var response = Self.redirect("/")
-      response.setCookie(
-        Cookie(
-          name: OperatorAuthentication.cookie, value: session, maxAge: InventoryEngine.sessionSeconds, path: "/",
-          secure: true, httpOnly: true, sameSite: .strict))
-      return response
+      try await logIn(form: String(decoding: try await request.bytes().prefix(4_096), as: UTF8.self))
     }
     router.post("logout") { request, _ in
       if let session = request.cookies[OperatorAuthentication.cookie]?.value {
@@ -67,6 +56,20 @@ struct Dashboard: Sendable {
       }
       return Self.redirect("/login")
     }
+  }
+
+  func logIn(form: String) async throws -> Response {
+    guard let token = Self.field("token", in: form), let session = try await engine.openSession(token: token) else {
+      var response = try html("login", ["refused": "That is no operator token of this inventory."])
+      response.status = .unauthorized
+      return response
+    }
+    var response = Self.redirect("/")
+    response.setCookie(
+      Cookie(
+        name: OperatorAuthentication.cookie, value: session, maxAge: InventoryEngine.sessionSeconds, path: "/",
+        secure: true, httpOnly: true, sameSite: .strict))
+    return response
   }
 
   private func isLoggedIn(_ request: Request) async throws -> Bool {

@@ -34,6 +34,7 @@ extension InventoryEngine {
     switch event {
     case .connected:
       isConnected = true
+      statistics.connections += 1
       inFlight.removeAll()
       for filter in [Topic.allReported, Topic.allPresence, Topic.allResults] { bus.subscribe(filter, qos: 1) }
       pending += try database.outbox().map {

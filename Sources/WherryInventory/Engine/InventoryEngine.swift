@@ -219,6 +219,8 @@ package actor InventoryEngine {
 /// For /metrics.
 package struct EngineStatistics: Hashable, Sendable {
   package var transactions = 0
+  /// To the broker, since the start.
+  package var connections = 0
   package var published = 0
   package var reports = 0
   package var duplicateReports = 0

@@ -26,6 +26,8 @@ enum Metrics {
       "wherry_components_by_state", "gauge", "Components on devices by state.",
       samples(fleet.byComponentState, label: "state"))
     page.family("wherry_broker_connected", "gauge", "1 while the broker is connected.", [("", isReady ? 1 : 0)])
+    page.family(
+      "wherry_broker_connections_total", "counter", "Connections made to the broker.", [("", statistics.connections)])
     page.family("wherry_outbox_messages", "gauge", "Messages that the broker has not acknowledged.", [("", outbox)])
     page.family("wherry_transactions_total", "counter", "Committed transactions.", [("", statistics.transactions)])
     page.family("wherry_reports_total", "counter", "Device reports stored.", [("", statistics.reports)])
