@@ -139,6 +139,7 @@ let tests: [(String, [Target.Dependency])] = [
     "WherryAgent",
     [
       "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto", "WherrySQLite",
+      "WherryIsolation",
     ]
   ),
   (
