@@ -101,7 +101,7 @@ struct AgentNetworkTests {
     let lease = try fixture.network.attach(workload: "a.run", ports: [])
     let reached = try inside(lease) {
       // What a hostile workload with CAP_NET_ADMIN would do: lead 127.0.0.0/8 out of its own namespace.
-      try takeLoopbackDown()
+      try takeLoopbackAddress()
       #expect(write("1", to: "/proc/sys/net/ipv4/conf/all/route_localnet"))
       return TestSocket.connected("127.0.0.1", 28083) != nil
     }
@@ -115,12 +115,12 @@ struct AgentNetworkTests {
     return Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
   }
 
-  private func takeLoopbackDown() throws {
-    let down = [UInt8](repeating: 0, count: 4) + NetlinkMessage.native(UInt32(1)) + NetlinkMessage.native(UInt32(0))
-    let change = NetlinkMessage.native(UInt32(IFF_UP))
-    try NetlinkSocket(.route).request([
-      NetlinkMessage("take the loopback down", type: 16, flags: 0, body: down + change)
-    ])
+  /// Without its address 127.0.0.0/8 is reached like any other network.
+  private func takeLoopbackAddress() throws {
+    let loopback: [UInt8] = [UInt8(AF_INET), 8, 0, 0] + NetlinkMessage.native(UInt32(1))
+    var message = NetlinkMessage("take the loopback's address", type: 21, flags: 0, body: loopback)
+    message.put(2, [127, 0, 0, 1])
+    try NetlinkSocket(.route).request([message])
   }
 
   @Test("a host port that another program has is refused before anything is changed")
