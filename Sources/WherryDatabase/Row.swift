@@ -41,7 +41,9 @@ extension SQLiteRow {
 
   func json(_ column: String) throws -> JSON {
     let text = try string(column)
-    do { return try JSON(parsing: text, limits: Self.limits) } catch { throw DatabaseError("column \(column): \(error)") }
+    do { return try JSON(parsing: text, limits: Self.limits) } catch {
+      throw DatabaseError("column \(column): \(error)")
+    }
   }
 
   func target(_ column: String) throws -> DeploymentTarget {

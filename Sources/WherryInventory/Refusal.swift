@@ -28,7 +28,8 @@ extension Refusal {
     Refusal(404, "notFound", "there is no \(what)", remedy: remedy)
   }
 
-  static func badRequest(_ detail: String, remedy: String = "mend the request as /openapi.json describes it") -> Refusal {
+  static func badRequest(_ detail: String, remedy: String = "mend the request as /openapi.json describes it") -> Refusal
+  {
     Refusal(400, "request.malformed", detail, remedy: remedy)
   }
 }

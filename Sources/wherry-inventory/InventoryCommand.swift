@@ -47,7 +47,11 @@ struct Serve: AsyncParsableCommand {
     try await reportingRefusals {
       let service = try await InventoryService(try configuration(), logger: makeLogger())
       if let token = try await service.firstToken() {
-        if let adminTokenFile { try AdminTokenFile.write(token, to: adminTokenFile) } else { say("admin token: \(token)") }
+        if let adminTokenFile {
+          try AdminTokenFile.write(token, to: adminTokenFile)
+        } else {
+          say("admin token: \(token)")
+        }
       }
       try await service.run { started in
         let endpoints = started.endpoints

@@ -271,7 +271,8 @@ import WherryWire
   @Test func junkIsCountedAndHoldsUpNothing() async throws {
     let fleet = try await EngineFixture()
     try await fleet.provision("kiosk-1")
-    fleet.bus.push(.received(TransportMessage(topic: Topic.reported("kiosk-1"), payload: [0xff, 0x00], isRetained: false)))
+    fleet.bus.push(
+      .received(TransportMessage(topic: Topic.reported("kiosk-1"), payload: [0xff, 0x00], isRetained: false)))
     fleet.bus.push(.received(TransportMessage(topic: "wherry/v1/devices/../reported", payload: [], isRetained: false)))
     await fleet.deliver(Topic.reported("nobody"), ["sequence": 1])
     try await fleet.report("kiosk-1", 1, .committed, generation: 0)

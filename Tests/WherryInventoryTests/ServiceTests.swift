@@ -2,8 +2,8 @@ import Glibc
 import Testing
 import WherryCrypto
 import WherryJSON
-import WherryModel
 import WherryMQTT
+import WherryModel
 import WherryTestSupport
 import WherryWire
 
@@ -164,7 +164,8 @@ struct ServiceTests {
       #expect(published.status == 201)
       let request = DeploymentRequest(
         target: .group("kiosks"),
-        components: ["com.example.hello": DeployedComponent(requirement: VersionRequirement(exactly: Version(1, 0, 0)))])
+        components: ["com.example.hello": DeployedComponent(requirement: VersionRequirement(exactly: Version(1, 0, 0)))]
+      )
       let created = try await service.send(
         "POST", "/v1/deployments", token: token, body: request.json.canonicalBytes)
       #expect(created.status == 201)

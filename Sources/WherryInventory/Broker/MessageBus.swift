@@ -1,5 +1,5 @@
-import WherryModel
 import WherryMQTT
+import WherryModel
 import WherryWire
 
 /// The engine's way to the broker. The engine owns what must not be lost (its outbox); a bus may lose anything that

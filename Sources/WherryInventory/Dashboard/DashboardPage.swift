@@ -27,7 +27,9 @@ struct DashboardPage {
   }
 
   private var cards: [[String: Any]] {
-    func count(_ states: ComponentState...) -> Int { states.reduce(0) { $0 + (fleet.byComponentState[$1.rawValue] ?? 0) } }
+    func count(_ states: ComponentState...) -> Int {
+      states.reduce(0) { $0 + (fleet.byComponentState[$1.rawValue] ?? 0) }
+    }
     let failing = count(.errored, .broken)
     let active = deployments.filter { DeploymentState(rawValue: $0.state)?.isFinal == false }.count
     return [

@@ -55,7 +55,8 @@ extension InventoryEngine {
     try commit {
       try database.insert(record)
       try database.audit(
-        "component.publish", subject: recipe.name.rawValue, actor: actor, detail: "\(recipe.version) \(digest)", at: now)
+        "component.publish", subject: recipe.name.rawValue, actor: actor, detail: "\(recipe.version) \(digest)", at: now
+      )
     }
     try reloadCatalog()
     return Publication(summary: summary(of: record), isNew: true)

@@ -28,7 +28,8 @@ extension InventoryEngine {
       }
       try drive(id, .start, at: now)
       let names = draft.components.map { "\($0.key)=\($0.value.requirement)" }.sorted().joined(separator: " ")
-      try database.audit("deployment.create", subject: "\(id)", actor: actor, detail: "\(draft.target) \(names)", at: now)
+      try database.audit(
+        "deployment.create", subject: "\(id)", actor: actor, detail: "\(draft.target) \(names)", at: now)
       return try summary(of: id)
     }
   }

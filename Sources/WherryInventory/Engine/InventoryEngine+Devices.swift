@@ -56,7 +56,8 @@ extension InventoryEngine {
     let requestDigest = SHA256.digest(of: request.json.canonicalBytes)
     let claim = try usableClaim(token, request: request, digest: requestDigest)
     guard request.device != Identity.serviceName else {
-      throw Refusal(409, "device.reserved", "\(request.device) is the service's own name", remedy: "choose another name")
+      throw Refusal(
+        409, "device.reserved", "\(request.device) is the service's own name", remedy: "choose another name")
     }
     let isRepeated = claim.lastRequest == requestDigest
     if !isRepeated, claim.device == nil, try database.device(request.device) != nil {

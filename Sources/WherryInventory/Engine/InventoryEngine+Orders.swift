@@ -106,7 +106,8 @@ extension InventoryEngine {
     let problems = PlanChecker.problems(in: plan)
     guard problems.isEmpty else {
       throw Failure(
-        .internalError, code: "plan.unsound", message: "the composed plan is unsound: \(problems.joined(separator: "; "))",
+        .internalError, code: "plan.unsound",
+        message: "the composed plan is unsound: \(problems.joined(separator: "; "))",
         remedy: "report this: composer and checker disagree")
     }
     statistics.plansComposed += 1

@@ -94,7 +94,8 @@ struct BlobRoutes: Sendable {
     guard let range = try Self.range(request, size: size) else {
       if request.method == .head {
         headers[.contentLength] = String(size)
-        return Response(status: .ok, headers: headers, body: ResponseBody(contentLength: size) { try await $0.finish(nil) })
+        return Response(
+          status: .ok, headers: headers, body: ResponseBody(contentLength: size) { try await $0.finish(nil) })
       }
       return Response(status: .ok, headers: headers, body: try await FileIO().loadFile(path: path, context: context))
     }

@@ -31,7 +31,8 @@ struct OperatorRoutes: Sendable {
     router.get("healthz") { _, _ in Response.text("ok\n", type: "text/plain") }
     router.get("readyz") { [engine] _, _ in
       guard await engine.isReady else {
-        throw Refusal(503, "broker.away", "there is no connection to the broker", remedy: "wait, or see the broker's log")
+        throw Refusal(
+          503, "broker.away", "there is no connection to the broker", remedy: "wait, or see the broker's log")
       }
       return Response.text("ready\n", type: "text/plain")
     }

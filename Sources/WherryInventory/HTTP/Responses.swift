@@ -38,7 +38,9 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
     do {
       return try await next(request, context)
     } catch {
-      return .problem(refusal(for: error, request))
+      let response = Response.problem(refusal(for: error, request))
+      // An answer to HEAD has no body; one would be taken for the beginning of the next answer.
+      return request.method == .head ? response.createHeadResponse() : response
     }
   }
 
