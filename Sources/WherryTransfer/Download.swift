@@ -43,6 +43,12 @@ final class Download {
       } catch { return .refused(error) }
     }
     exchange.onBody = { [unowned self] piece in
+      guard file.length + Int64(piece.count) <= file.size else {
+        return .refused(
+          TransferError(
+            .tooLarge, "\(item.url) sends more than the \(file.size) bytes that were declared (\(item.label))",
+            remedy: "check that the server holds the right content, or publish again"))
+      }
       do throws(TransferError) {
         try file.append(piece)
         return .more

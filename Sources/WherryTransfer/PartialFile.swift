@@ -78,11 +78,7 @@ final class PartialFile {
   var isComplete: Bool { length == size }
 
   func append(_ bytes: UnsafeRawBufferPointer) throws(TransferError) {
-    guard length + Int64(bytes.count) <= size else {
-      throw TransferError(
-        .tooLarge, "more bytes came for \(digest) than the \(size) that were declared",
-        remedy: "check the server, or publish again")
-    }
+    precondition(length + Int64(bytes.count) <= size, "more than the declared \(size) bytes for \(path)")
     var rest = bytes
     while !rest.isEmpty {
       let count = write(descriptor, rest.baseAddress, rest.count)
