@@ -1,0 +1,224 @@
+import WherryAgent
+import WherryIsolation
+import WherryJSON
+import WherryModel
+import WherryWire
+
+/// A clock that stands still until it is told to go on.
+final class ManualClock: AgentClock {
+  var now = Instant(milliseconds: 1_000_000)
+  var wall = Instant(milliseconds: 1_800_000_000_000)
+
+  func advance(milliseconds: Int64) {
+    now = now.advanced(byMilliseconds: milliseconds)
+    wall = wall.advanced(byMilliseconds: milliseconds)
+  }
+}
+
+/// A broker's end in memory: keeps what was published, delivers what a test puts in.
+final class FakeTransport: Transport {
+  let pollDescriptor: Int32 = -1
+  let wantsWrite = false
+  let nextDeadline: Instant? = nil
+
+  private(set) var published: [TransportMessage] = []
+  private(set) var subscriptions: [String] = []
+  private(set) var hasConnected = false
+  private var events: [TransportEvent] = []
+  private var token = 0
+
+  func connect() { hasConnected = true }
+  func disconnect() { hasConnected = false }
+  func subscribe(_ filter: String, qos: Int) { subscriptions.append(filter) }
+
+  func publish(_ topic: String, payload: [UInt8], qos: Int, retain: Bool, expirySeconds: UInt32?) -> Int {
+    published.append(TransportMessage(topic: topic, payload: payload, isRetained: retain))
+    token += 1
+    return token
+  }
+
+  func pump(readable: Bool, writable: Bool, now: Instant) -> [TransportEvent] {
+    defer { events = [] }
+    return events
+  }
+
+  func deliver(_ event: TransportEvent) { events.append(event) }
+  func deliver(_ payload: JSON, on topic: String) { deliver(payload.canonicalBytes, on: topic) }
+  func deliver(_ payload: [UInt8], on topic: String) {
+    deliver(.received(TransportMessage(topic: topic, payload: payload)))
+  }
+  func forget() { published = [] }
+}
+
+/// The kernel's side of workloads, in memory. It outlives engines, as shims outlive agents.
+final class FakeRunner: Runner {
+  final class Workload: RunningWorkload {
+    let descriptor: Int32 = -1
+    let spec: WorkloadSpec
+    let identity: String
+    fileprivate(set) var events: [WorkloadEvent] = []
+    fileprivate(set) var exit: WorkloadExit?
+    fileprivate(set) var signals: [Int32] = []
+    /// Ends when it gets a TERM, as a good program does.
+    var obeysTermination = true
+
+    init(_ spec: WorkloadSpec, _ identity: String) {
+      self.spec = spec
+      self.identity = identity
+    }
+
+    func readEvents() -> [WorkloadEvent] {
+      defer { events = [] }
+      return events
+    }
+
+    func signal(_ number: Int32) {
+      signals.append(number)
+      if obeysTermination && exit == nil { end(WorkloadExit(code: nil, signal: number)) }
+    }
+
+    func kill() {
+      if exit == nil { end(WorkloadExit(signal: 9)) }
+    }
+
+    func close() {}
+
+    func end(_ exit: WorkloadExit) {
+      self.exit = exit
+      events.append(.exited(exit))
+    }
+  }
+
+  /// What a step does when it starts: nil = it goes on running.
+  var outcome: (WorkloadSpec) -> WorkloadExit? = { spec in
+    spec.id.hasSuffix(".run") ? nil : WorkloadExit(code: 0)
+  }
+  var refusal: Failure?
+  var addresses: [String: String] = [:]
+  private(set) var workloads: [String: Workload] = [:]
+  /// Ids in the order of their starts.
+  private(set) var launches: [String] = []
+  private(set) var specs: [WorkloadSpec] = []
+
+  var alive: [String] { workloads.filter { $0.value.exit == nil }.keys.sorted() }
+
+  func launch(_ spec: WorkloadSpec, identity: String) throws(Failure) -> any RunningWorkload {
+    if let refusal { throw refusal }
+    if workloads[spec.id] != nil {
+      throw Failure(.start, code: "workload.running", message: "\(spec.id) is running already")
+    }
+    let workload = Workload(spec, identity)
+    workloads[spec.id] = workload
+    launches.append(spec.id)
+    specs.append(spec)
+    workload.events.append(.started(pid: Int32(1000 + launches.count)))
+    if let exit = outcome(spec) { workload.end(exit) }
+    return workload
+  }
+
+  func adoptAll() -> [AdoptedRun] {
+    workloads.sorted { $0.key < $1.key }.map { id, workload in
+      if workload.exit == nil { workload.events = [.started(pid: 4242)] }
+      return AdoptedRun(
+        id: id, identity: workload.identity, link: workload.exit == nil ? workload : nil, exit: workload.exit)
+    }
+  }
+
+  func release(_ id: String) { workloads[id] = nil }
+  func run(_ arguments: [String], inside id: String) throws(Failure) -> any RunningWorkload {
+    guard let inside = workloads[id], inside.exit == nil else {
+      throw Failure(.start, code: "workload.notRunning", message: "\(id) is not running")
+    }
+    var spec = inside.spec
+    spec.arguments = arguments
+    let probe = Workload(spec, "")
+    probe.end(outcome(spec) ?? WorkloadExit(code: 0))
+    return probe
+  }
+  func address(of id: String) -> String? { addresses[id] }
+  func tearDown() { workloads = [:] }
+}
+
+/// `wherry-fetch` in memory: what it is asked for is there, or not.
+final class FakeWorker: Worker {
+  final class Run: WorkerRun {
+    let descriptor: Int32 = -1
+    let nextDeadline: Instant? = nil
+    var events: [WorkerEvent]
+    private(set) var isCancelled = false
+
+    init(_ events: [WorkerEvent]) { self.events = events }
+    func readEvents(now: Instant) -> [WorkerEvent] {
+      defer { events = [] }
+      return events
+    }
+    func cancel() { isCancelled = true }
+  }
+
+  /// Content by digest text; everything else is answered with `failure`.
+  var blobs: [String: [UInt8]] = [:]
+  var failure = Failure(.download, code: "download.unreachable", message: "nothing answers")
+  /// While false, jobs are begun and nothing comes of them.
+  var isWorking = true
+  private(set) var jobs: [(mode: WorkerMode, job: JSON)] = []
+  private(set) var runs: [Run] = []
+  /// Digests that were downloaded, in order.
+  private(set) var downloaded: [String] = []
+
+  func start(_ mode: WorkerMode, job: JSON) throws(Failure) -> any WorkerRun {
+    jobs.append((mode, job))
+    let run = Run(isWorking ? events(mode, job) : [])
+    runs.append(run)
+    return run
+  }
+
+  private func events(_ mode: WorkerMode, _ job: JSON) -> [WorkerEvent] {
+    let items = job["items"]?.arrayValue ?? []
+    for item in items {
+      switch mode {
+      case .download:
+        let digest = item["digest"]?.stringValue ?? ""
+        guard let bytes = blobs[digest] else {
+          return [.line(["failed": failure.json]), .ended(isSuccess: false, detail: "exit 1")]
+        }
+        TestFiles.write(bytes, to: (job["store"]?.stringValue ?? "") + "/sha256/" + digest.dropFirst(7))
+        downloaded.append(digest)
+      case .unpack: TestFiles.makeDirectories(item["destination"]?.stringValue ?? "")
+      case .exchange: break
+      }
+    }
+    return [.line(["progress": ["done": 1, "total": 1]]), .ended(isSuccess: true, detail: "exit 0")]
+  }
+}
+
+/// A journal that gives out at a chosen write, as a power cut does: the write is lost, and nothing after it happens.
+final class CuttingJournal: Journal {
+  private let journal: any Journal
+  /// Writes that still succeed.
+  var writesLeft: Int
+  private(set) var isCut = false
+  private(set) var writes = 0
+
+  init(_ journal: any Journal, writesLeft: Int = .max) {
+    self.journal = journal
+    self.writesLeft = writesLeft
+  }
+
+  func load() throws(Failure) -> JournalContents { try journal.load() }
+
+  func save(_ write: JournalWrite) throws(Failure) {
+    guard writesLeft > 0 else {
+      isCut = true
+      throw Failure(.space, code: "journal.failed", message: "the disk is full")
+    }
+    writesLeft -= 1
+    writes += 1
+    try journal.save(write)
+  }
+
+  func outbox(after sequence: Int64, limit: Int) throws(Failure) -> [DeviceReport] {
+    try journal.outbox(after: sequence, limit: limit)
+  }
+
+  func close() { journal.close() }
+}
