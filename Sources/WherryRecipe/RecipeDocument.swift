@@ -25,7 +25,10 @@ enum RecipeDocument {
       return root.isWithinLimits() ? root : nil
     } catch let error as YamlError {
       let (line, column, message, remedy) = explanation(of: error)
-      return refuse(line, column, message, remedy)
+      // The library places what is missing at the end on the line after it.
+      let (lastLine, lastColumn) = place(of: text.utf8.count, in: text)
+      return line > lastLine
+        ? refuse(lastLine, lastColumn, message, remedy) : refuse(line, column, message, remedy)
     } catch {
       return refuse(1, 1, "\(fileName) cannot be read: \(error)", "check its YAML")
     }
@@ -69,7 +72,7 @@ enum RecipeDocument {
 }
 
 /// Aliases let a few lines stand for billions of nodes ("billion laughs"), and a collection as a key makes the YAML
-/// library itself walk them. Greengrass does not read aliases at all, so only a handful in a small file are let through.
+/// library itself walk them. Greengrass does not read aliases at all, so only a handful in a small file pass.
 enum AliasGuard {
   private static let usesMaximum = 16
   private static let bytesMaximum = 64 << 10

@@ -34,6 +34,7 @@ extension RecipeNode {
     var values: [String: RecipeNode] = [:]
     for (key, value, keyNode) in pairs {
       guard let name = canonical[key.lowercased()] else {
+        if problems.isFull { continue }
         let nearest = KeySpelling.nearest(to: key, among: known)
         keyNode.report(
           "unknown key \"\(key.clipped)\" in \(what)",

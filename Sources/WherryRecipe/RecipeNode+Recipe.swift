@@ -31,7 +31,7 @@ extension RecipeNode {
     let selection = GlobalLifecycle(node: fields["Lifecycle"], manifests: fields["Manifests"])
     if let node = fields["Manifests"] { recipe.manifests = node.manifests(selection) }
     recipe.lifecycle = selection.lifecycle(selecting: ["all"])
-    if recipe.manifests.isEmpty, recipe.lifecycle.isEmpty, fields["Manifests"] == nil {
+    if recipe.manifests.isEmpty, recipe.lifecycle.isEmpty, fields["Manifests"] == nil, !problems.hasErrors {
       report(
         "the recipe has neither Manifests nor a Lifecycle, so it does nothing",
         "add `Manifests:` with a Lifecycle or a Container, or remove the component", severity: .warning)

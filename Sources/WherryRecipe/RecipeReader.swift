@@ -29,9 +29,12 @@ final class ProblemCollector {
 
   func add(_ problem: RecipeProblem) {
     if problem.severity == .error { hasErrors = true }
-    guard problems.count < RecipeReader.problemsMaximum, seen.insert(problem).inserted else { return }
+    guard !isFull, seen.insert(problem).inserted else { return }
     problems.append(problem)
   }
+
+  /// More would not be kept.
+  var isFull: Bool { problems.count >= RecipeReader.problemsMaximum }
 
   var sorted: [RecipeProblem] {
     problems.sorted { ($0.line, $0.column, $0.path, $0.message) < ($1.line, $1.column, $1.path, $1.message) }
