@@ -196,5 +196,7 @@ import WherryWire
 }
 
 extension Bench {
-  static func digest(_ bytes: [UInt8]) -> String { artifact("", String(decoding: bytes, as: UTF8.self)).artifact.digest.description }
+  static func digest(_ bytes: [UInt8]) -> String {
+    artifact("", String(decoding: bytes, as: UTF8.self)).artifact.digest.description
+  }
 }

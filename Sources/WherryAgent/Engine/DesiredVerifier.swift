@@ -29,7 +29,8 @@ package struct DesiredVerifier {
     for key in keys {
       do { usable.append(try Ed25519PublicKey(raw: key.publicKey)) } catch {
         throw Failure(
-          .internalError, code: "trust.damaged", message: "the deployment-signing key \(key.id) cannot be used: \(error)",
+          .internalError, code: "trust.damaged",
+          message: "the deployment-signing key \(key.id) cannot be used: \(error)",
           remedy: "provision the device again with --force")
       }
     }
@@ -100,7 +101,8 @@ package struct DesiredVerifier {
   private func statement(in envelope: Envelope) throws(Failure) -> DesiredStatement {
     do { return try DesiredStatement(JSONCursor(JSON(parsing: envelope.payload))) } catch {
       throw Self.refusal(
-        "envelope.malformed", "the desired state's statement cannot be read: \(error)", "update the agent or the service")
+        "envelope.malformed", "the desired state's statement cannot be read: \(error)",
+        "update the agent or the service")
     }
   }
 
@@ -133,7 +135,8 @@ package struct DesiredVerifier {
     guard actual == statement.plan else {
       throw Failure(
         .verify, code: "plan.digestMismatch",
-        message: "the plan of generation \(statement.generation) has digest \(actual.short)…, not \(statement.plan.short)… as signed",
+        message:
+          "the plan of generation \(statement.generation) has digest \(actual.short)…, not \(statement.plan.short)… as signed",
         remedy: "deploy again; if it happens again, something between service and device changes messages")
     }
     let plan: Plan

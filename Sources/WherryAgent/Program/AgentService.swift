@@ -1,8 +1,8 @@
 import Glibc
 import WherryCrypto
 import WherryIsolation
-import WherryModel
 import WherryMQTT
+import WherryModel
 import WherryWire
 
 /// `wherry-agent run`: the real parts put together, and the loop around the engine.

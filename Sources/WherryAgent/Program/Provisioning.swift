@@ -21,7 +21,8 @@ struct Provisioning {
     guard !store.exists || options.force else {
       let name = (try? store.load().name.rawValue) ?? "unknown"
       throw Failure(
-        .internalError, code: "trust.exists", message: "this device has an identity already (\(name), in \(paths.trust))",
+        .internalError, code: "trust.exists",
+        message: "this device has an identity already (\(name), in \(paths.trust))",
         remedy: "add --force to replace it")
     }
     let claim = try readClaim()

@@ -150,7 +150,8 @@ struct WorkloadComposer {
     let arguments = container.command?.map(expanded) ?? image.entrypoint + image.command
     guard !arguments.isEmpty else {
       throw Failure(
-        .start, code: "component.noCommand", message: "\(name): neither its recipe nor the image \(image.reference) "
+        .start, code: "component.noCommand",
+        message: "\(name): neither its recipe nor the image \(image.reference) "
           + "says what to run", remedy: "add Container.Command to the recipe", component: name)
     }
     let overlay = "\(paths.overlays(name))/\(identity)"
@@ -165,7 +166,8 @@ struct WorkloadComposer {
       arguments: arguments, user: .named(container.user ?? (image.user.isEmpty ? "0:0" : image.user)),
       logPath: logPath(id))
     spec.environment = Self.list(environment(own, container, image, expanded))
-    spec.workingDirectory = container.workingDirectory ?? (image.workingDirectory.isEmpty ? "/" : image.workingDirectory)
+    spec.workingDirectory =
+      container.workingDirectory ?? (image.workingDirectory.isEmpty ? "/" : image.workingDirectory)
     spec.hostName = Self.hostName(name)
     spec.mounts = try container.volumes.map { (volume) throws(Failure) in
       try mount(volume, of: name, user: container.user ?? image.user)
@@ -234,7 +236,8 @@ struct WorkloadComposer {
     case .hostPath(let path):
       guard Files.exists(path) else {
         throw Failure(
-          .start, code: "component.missingHostPath", message: "\(name): \(path), which it mounts, is not on this device",
+          .start, code: "component.missingHostPath",
+          message: "\(name): \(path), which it mounts, is not on this device",
           remedy: "make it, or correct Container.Volumes in the recipe", component: name)
       }
       return WorkloadMount(source: path, target: volume.path, readOnly: volume.readOnly)
