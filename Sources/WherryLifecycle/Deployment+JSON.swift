@@ -77,10 +77,17 @@ extension DeploymentPhase: WireValue {
 }
 
 extension FetchAttempts: WireValue {
-  package var json: JSON { .members([("count", .int(count)), ("since", .instant(since))]) }
+  package var json: JSON {
+    .members([
+      ("count", .int(count)), ("since", .instant(since)),
+      ("contentFailures", contentFailures == 0 ? nil : .int(contentFailures)),
+    ])
+  }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
-    self.init(count: try cursor.require("count").int(), since: try cursor.optional("since")?.instant())
+    self.init(
+      count: try cursor.require("count").int(), since: try cursor.optional("since")?.instant(),
+      contentFailures: try cursor.optional("contentFailures")?.int() ?? 0)
   }
 }
 

@@ -38,8 +38,8 @@ extension DeviceMachine {
     guard let deployment = state.deployment, deployment.reference.generation == generation,
       case .fetching(let attempts) = deployment.phase
     else { return }
-    if done > fetchProgress?.done ?? 0, attempts != FetchAttempts() {
-      state.deployment?.phase = .fetching(FetchAttempts())
+    if done > fetchProgress?.done ?? 0, attempts != attempts.progressed {
+      state.deployment?.phase = .fetching(attempts.progressed)
     }
     fetchProgress = FetchProgress(done: done, total: total)
   }

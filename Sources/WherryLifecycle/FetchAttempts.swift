@@ -7,6 +7,8 @@ package struct FetchAttempts: Hashable, Sendable {
   var count: Int = 0
   /// When the first of them failed.
   var since: Instant?
+  /// Tries that failed for what came, not for the network. Progress does not undo these: wrong bytes make progress too.
+  var contentFailures: Int = 0
 
   static let delayMaximumMilliseconds: Int64 = 60_000
   /// Without any progress for this long the deployment fails.
@@ -15,7 +17,7 @@ package struct FetchAttempts: Hashable, Sendable {
 
   /// The attempts after one more failure, and when the next try may begin; nil = give up.
   func failed(with failure: Failure, at now: Instant) -> (attempts: FetchAttempts, retryAt: Instant)? {
-    let next = FetchAttempts(count: count + 1, since: since ?? now)
+    var next = FetchAttempts(count: count + 1, since: since ?? now, contentFailures: contentFailures)
     switch failure.failureClass {
     case .download:
       // An answer (404, 401) is about the content; no answer is about the network.
@@ -23,10 +25,12 @@ package struct FetchAttempts: Hashable, Sendable {
       if isNetwork {
         guard now.milliseconds(since: next.since ?? now) < Self.networkPatienceMilliseconds else { return nil }
       } else {
-        guard next.count < Self.contentTriesMaximum else { return nil }
+        next.contentFailures += 1
+        guard next.contentFailures < Self.contentTriesMaximum else { return nil }
       }
     case .verify:
-      guard next.count < Self.contentTriesMaximum else { return nil }
+      next.contentFailures += 1
+      guard next.contentFailures < Self.contentTriesMaximum else { return nil }
     case .space, .install, .start, .health, .timeout, .rejected, .internalError:
       return nil
     }
@@ -35,6 +39,10 @@ package struct FetchAttempts: Hashable, Sendable {
   }
 
   func shifted(byMilliseconds delta: Int64) -> FetchAttempts {
-    FetchAttempts(count: count, since: since?.advanced(byMilliseconds: delta))
+    FetchAttempts(
+      count: count, since: since?.advanced(byMilliseconds: delta), contentFailures: contentFailures)
   }
+
+  /// New bytes came: the network works again.
+  var progressed: FetchAttempts { FetchAttempts(contentFailures: contentFailures) }
 }
