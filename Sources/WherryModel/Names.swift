@@ -20,8 +20,8 @@ package struct NameError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   package var description: String {
-    "\(noun) \"\(text.prefix(80))\" is not valid: use 1 to 128 letters, digits, '-', '_' or '.', starting with a letter "
-      + "or digit"
+    "\(noun) \"\(text.prefix(80))\" is not valid: use 1 to 128 letters, digits, '-', '_' or '.', starting with a "
+      + "letter or digit"
   }
 }
 

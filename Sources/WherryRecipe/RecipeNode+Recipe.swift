@@ -68,8 +68,8 @@ extension RecipeNode {
     } else {
       report(
         "version \"\(text.clipped)\" is not a semantic version",
-        "write major.minor.patch, such as \"1.0.0\" or \"1.0.0-rc.1\", with numbers of at most 6 digits without leading "
-          + "zeros")
+        "write major.minor.patch, such as \"1.0.0\" or \"1.0.0-rc.1\", with numbers of at most 6 digits without "
+          + "leading zeros")
     }
     return nil
   }

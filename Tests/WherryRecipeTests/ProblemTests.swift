@@ -17,8 +17,8 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     "RecipeFormatVersion: 2020-01-25\nComponentName: a b\nComponentVersion: 1.0.0\nManifests: []\n",
-    "line 2, column 16 (/ComponentName): component name \"a b\" is not valid; use 1 to 128 letters, digits, `-`, `_` or "
-      + "`.`, starting with a letter or digit"
+    "line 2, column 16 (/ComponentName): component name \"a b\" is not valid; use 1 to 128 letters, digits, `-`, `_` "
+      + "or `.`, starting with a letter or digit"
   ),
   (
     "RecipeFormatVersion: 2020-01-25\nComponentName: a\nComponentVersion: 1.0\nManifests: []\n",
@@ -26,8 +26,8 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     "RecipeFormatVersion: 2020-01-25\nComponentName: a\nComponentVersion: latest\nManifests: []\n",
-    "line 3, column 19 (/ComponentVersion): version \"latest\" is not a semantic version; write major.minor.patch, such "
-      + "as \"1.0.0\" or \"1.0.0-rc.1\", with numbers of at most 6 digits without leading zeros"
+    "line 3, column 19 (/ComponentVersion): version \"latest\" is not a semantic version; write major.minor.patch, "
+      + "such as \"1.0.0\" or \"1.0.0-rc.1\", with numbers of at most 6 digits without leading zeros"
   ),
   (
     head + "Manifest: []\n",
@@ -47,13 +47,13 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     head + "ComponentConfiguration: { DefaultConfiguration: [1] }\nManifests: []\n",
-    "line 4, column 49 (/ComponentConfiguration/DefaultConfiguration): expected a map, found a list; write `Key: value` "
-      + "lines below DefaultConfiguration"
+    "line 4, column 49 (/ComponentConfiguration/DefaultConfiguration): expected a map, found a list; write `Key: "
+      + "value` lines below DefaultConfiguration"
   ),
   (
     head + "ComponentConfiguration: { DefaultConfiguration: { a: 123456789012345678901 } }\nManifests: []\n",
-    "line 4, column 54 (/ComponentConfiguration/DefaultConfiguration/a): the number 123456789012345678901 is too large; "
-      + "write it in quotes to keep it as text"
+    "line 4, column 54 (/ComponentConfiguration/DefaultConfiguration/a): the number 123456789012345678901 is too "
+      + "large; write it in quotes to keep it as text"
   ),
   (
     head + "ComponentConfiguration: { DefaultConfiguration: { a: 1e999 } }\nManifests: []\n",
@@ -78,8 +78,8 @@ private let table: [(text: String, problem: String)] = [
   (
     head
       + "ComponentDependencies: { com.example.b: { VersionRequirement: '*', DependencyType: HART } }\nManifests: []\n",
-    "line 4, column 84 (/ComponentDependencies/com.example.b/DependencyType): \"HART\" is not one of HARD, SOFT; did you "
-      + "mean HARD?"
+    "line 4, column 84 (/ComponentDependencies/com.example.b/DependencyType): \"HART\" is not one of HARD, SOFT; did "
+      + "you mean HARD?"
   ),
   (
     head + "ComponentDependencies: { com.example.test: { VersionRequirement: '*' } }\nManifests: []\n",
@@ -111,13 +111,13 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     manifest("Artifacts:\n  - Uri: wherry:../x"),
-    "line 7, column 14 (/Manifests/0/Artifacts/0/Uri): \"wherry:../x\" leads out of the recipe's directory; put the file "
-      + "beside the recipe"
+    "line 7, column 14 (/Manifests/0/Artifacts/0/Uri): \"wherry:../x\" leads out of the recipe's directory; put the "
+      + "file beside the recipe"
   ),
   (
     manifest("Artifacts:\n  - Uri: http://example.com/x"),
-    "line 7, column 14 (/Manifests/0/Artifacts/0/Uri): \"http://example.com/x\" is not an artifact URI that Wherry reads; "
-      + "use https, or upload the file with `wherry:NAME`"
+    "line 7, column 14 (/Manifests/0/Artifacts/0/Uri): \"http://example.com/x\" is not an artifact URI that Wherry "
+      + "reads; use https, or upload the file with `wherry:NAME`"
   ),
   (
     manifest("Artifacts:\n  - Uri: app.sh"),
@@ -140,8 +140,8 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     manifest("Artifacts:\n  - Uri: wherry:a\n    Unarchive: RAR"),
-    "line 8, column 20 (/Manifests/0/Artifacts/0/Unarchive): \"RAR\" is not one of NONE, ZIP, TAR, TAR.GZ, TGZ; did you "
-      + "mean TAR?"
+    "line 8, column 20 (/Manifests/0/Artifacts/0/Unarchive): \"RAR\" is not one of NONE, ZIP, TAR, TAR.GZ, TGZ; did "
+      + "you mean TAR?"
   ),
   (
     manifest("Artifacts:\n  - Uri: wherry:a\n    Size: -1"),
@@ -155,28 +155,28 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     manifest("Lifecycle:\n  Run: { Timeout: 5 }"),
-    "line 7, column 12 (/Manifests/0/Lifecycle/Run): the step has no Script; add `Script:` with what it runs, or remove "
-      + "the step"
+    "line 7, column 12 (/Manifests/0/Lifecycle/Run): the step has no Script; add `Script:` with what it runs, or "
+      + "remove the step"
   ),
   (
     manifest("Lifecycle:\n  Run: [a]"),
-    "line 7, column 12 (/Manifests/0/Lifecycle/Run): expected a script or a map with Script, found a list; write `Run: |` "
-      + "and the script below it"
+    "line 7, column 12 (/Manifests/0/Lifecycle/Run): expected a script or a map with Script, found a list; write `Run: "
+      + "|` and the script below it"
   ),
   (
     manifest("Lifecycle:\n  Run: { Script: x, RequiresPrivilege: perhaps }"),
-    "line 7, column 44 (/Manifests/0/Lifecycle/Run/RequiresPrivilege): \"perhaps\" is neither true nor false; write true "
-      + "or false"
+    "line 7, column 44 (/Manifests/0/Lifecycle/Run/RequiresPrivilege): \"perhaps\" is neither true nor false; write "
+      + "true or false"
   ),
   (
     manifest("Lifecycle:\n  Run: { Script: x, RequiresPrivilege: { configuration:/a } }"),
-    "line 7, column 44 (/Manifests/0/Lifecycle/Run/RequiresPrivilege): the variable {configuration:/a} is not in quotes "
-      + "and reads as a map; write \"{configuration:/a}\" in quotes"
+    "line 7, column 44 (/Manifests/0/Lifecycle/Run/RequiresPrivilege): the variable {configuration:/a} is not in "
+      + "quotes and reads as a map; write \"{configuration:/a}\" in quotes"
   ),
   (
     manifest("Lifecycle:\n  Run: { Script: x, Timeout: 0 }"),
-    "line 7, column 34 (/Manifests/0/Lifecycle/Run/Timeout): \"0\" is not a whole number from 1 to 2592000; write such a "
-      + "number"
+    "line 7, column 34 (/Manifests/0/Lifecycle/Run/Timeout): \"0\" is not a whole number from 1 to 2592000; write such "
+      + "a number"
   ),
   (
     manifest("Lifecycle:\n  Install: { Script: x, Skipif: present x }"),
@@ -185,13 +185,13 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     manifest("Lifecycle:\n  Run: x\n  Startup: y"),
-    "line 7, column 7 (/Manifests/0/Lifecycle): a Lifecycle cannot have both Run and Startup; keep Run for a program in "
-      + "the foreground, or Startup for one that goes to the background"
+    "line 7, column 7 (/Manifests/0/Lifecycle): a Lifecycle cannot have both Run and Startup; keep Run for a program "
+      + "in the foreground, or Startup for one that goes to the background"
   ),
   (
     manifest("Lifecycle:\n  Run: { Script: x, BootstrapOnRollback: true }"),
-    "line 7, column 25 (/Manifests/0/Lifecycle/Run/BootstrapOnRollback): unknown key \"BootstrapOnRollback\" in a step; "
-      + "known keys are Script, RequiresPrivilege, Setenv, Skipif, Timeout"
+    "line 7, column 25 (/Manifests/0/Lifecycle/Run/BootstrapOnRollback): unknown key \"BootstrapOnRollback\" in a "
+      + "step; known keys are Script, RequiresPrivilege, Setenv, Skipif, Timeout"
   ),
   (
     manifest("Lifecycle:\n  Setenv: { A=B: c }"),
@@ -200,8 +200,8 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     manifest("Lifecycle:\n  Setenv: { A: [b] }"),
-    "line 7, column 20 (/Manifests/0/Lifecycle/Setenv/A): expected text, found a list; write a single value; put it into "
-      + "quotes if it holds `{`, `[` or `: `"
+    "line 7, column 20 (/Manifests/0/Lifecycle/Setenv/A): expected text, found a list; write a single value; put it "
+      + "into quotes if it holds `{`, `[` or `: `"
   ),
   // Containers
   (
@@ -238,8 +238,8 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     container("Image: a:1\nVolumes: [{ Name: a, Path: b/../c }]"),
-    "line 8, column 34 (/Manifests/0/Container/Volumes/0/Path): \"b/../c\" is not an absolute path; begin it with / and "
-      + "leave out `..`"
+    "line 8, column 34 (/Manifests/0/Container/Volumes/0/Path): \"b/../c\" is not an absolute path; begin it with / "
+      + "and leave out `..`"
   ),
   (
     container("Image: a:1\nDevices: [/etc/passwd]"),
@@ -247,8 +247,8 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     container("Image: a:1\nResources: { Memory: 64M }"),
-    "line 8, column 28 (/Manifests/0/Container/Resources/Memory): \"64M\" is not an amount of memory; write one with its "
-      + "unit, such as 64MiB or 1GB"
+    "line 8, column 28 (/Manifests/0/Container/Resources/Memory): \"64M\" is not an amount of memory; write one with "
+      + "its unit, such as 64MiB or 1GB"
   ),
   (
     container("Image: a:1\nResources: { Memory: 64 }"),
@@ -257,8 +257,8 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     container("Image: a:1\nResources: { Cpus: many }"),
-    "line 8, column 26 (/Manifests/0/Container/Resources/Cpus): \"many\" is not a number of CPUs; write a number such as "
-      + "0.5 or 2"
+    "line 8, column 26 (/Manifests/0/Container/Resources/Cpus): \"many\" is not a number of CPUs; write a number such "
+      + "as 0.5 or 2"
   ),
   (
     container("Image: a:1\nCapabilities: { Add: [NET_ADMINN] }"),
@@ -276,8 +276,8 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     container("Image: a:1\nHealth: { Tcp: 80, Interval: ten }"),
-    "line 8, column 36 (/Manifests/0/Container/Health/Interval): \"ten\" is not a duration; write one with its unit, such "
-      + "as 500ms, 10s or 5m"
+    "line 8, column 36 (/Manifests/0/Container/Health/Interval): \"ten\" is not a duration; write one with its unit, "
+      + "such as 500ms, 10s or 5m"
   ),
   (
     container("Image: a:1\nHealth: { Tcp: 80, Interval: 1ms }"),
@@ -286,13 +286,13 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     container("Image: a:1\nStop: { Signal: SIGFOO }"),
-    "line 8, column 23 (/Manifests/0/Container/Stop/Signal): \"SIGFOO\" is not a signal; write a name such as SIGTERM, or "
-      + "its number"
+    "line 8, column 23 (/Manifests/0/Container/Stop/Signal): \"SIGFOO\" is not a signal; write a name such as SIGTERM, "
+      + "or its number"
   ),
   (
     container("Image: a:1\nRestart: sometimes"),
-    "line 8, column 16 (/Manifests/0/Container/Restart): \"sometimes\" is not one of always, on-failure, never; write one "
-      + "of them"
+    "line 8, column 16 (/Manifests/0/Container/Restart): \"sometimes\" is not one of always, on-failure, never; write "
+      + "one of them"
   ),
   (
     manifest("Container: { Image: a:1 }\nLifecycle: { Run: x }"),

@@ -143,8 +143,8 @@ struct RecipeReaderTests {
       {
       	"RecipeFormatVersion":"2020-01-25",
       	"ComponentName":"com.example.json", "ComponentVersion":"1.0.0",
-      	"ComponentConfiguration":{"DefaultConfiguration":{"smile":"\ud83d\ude00","path":"a\/b","slash":"\\ud83d","tab":"\t",
-      	  "number":1.5,"flag":true,"none":null,"list":[1,{"a":"b"}]}},
+      	"ComponentConfiguration":{"DefaultConfiguration":{"smile":"\ud83d\ude00","path":"a\/b","slash":"\\ud83d",
+      	  "tab":"\t","number":1.5,"flag":true,"none":null,"list":[1,{"a":"b"}]}},
       	"Manifests":[{"Platform":{"os":"linux"},"Lifecycle":{"run":{"Script":"echo \"hi\"\nexit 0\n"}}}]
       }
       """#)

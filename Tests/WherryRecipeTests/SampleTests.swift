@@ -34,6 +34,7 @@ struct SampleTests {
               echo "hello installed on {iot:thingName}" > {work:path}/installed
             Run: |
               exec {artifacts:path}/hello.sh {configuration:/intervalSeconds}
+
       """)
     let manifest = try #require(recipe.manifests.first)
     #expect(manifest.artifacts.map(\.fileName) == ["hello.sh"])
@@ -99,7 +100,7 @@ struct SampleTests {
               }
             ],
             "Lifecycle": {
-              "run": "python3 -u {artifacts:decompressedPath}/com.example.PythonHelloWorld/main.py {configuration:/Message}"
+              "run": "python3 -u {artifacts:decompressedPath}/com.example.PythonHelloWorld/main.py"
             }
           }
         ]
