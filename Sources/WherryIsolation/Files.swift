@@ -47,13 +47,18 @@ enum Files {
     return 0
   }
 
+  /// Zero or an errno. Tried again when a parent vanishes meanwhile: another agent may be tearing down its part.
   @discardableResult
   static func makeDirectories(_ path: String, mode: mode_t = 0o755) -> Int32 {
-    if mkdir(path, mode) == 0 || errno == EEXIST { return 0 }
-    guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return errno }
-    let error = makeDirectories(String(path[..<slash]), mode: mode)
-    guard error == 0 else { return error }
-    return mkdir(path, mode) == 0 || errno == EEXIST ? 0 : errno
+    var error: Int32 = 0
+    for _ in 0..<4 {
+      if mkdir(path, mode) == 0 || errno == EEXIST { return 0 }
+      error = errno
+      guard error == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return error }
+      error = makeDirectories(String(path[..<slash]), mode: mode)
+      if error != 0, error != ENOENT { return error }
+    }
+    return error == 0 ? ENOENT : error
   }
 
   static func names(in directory: String) -> [String] {

@@ -153,3 +153,22 @@ extension WorkloadEvent {
   static func exited(code: Int32) -> WorkloadEvent { .exited(WorkloadExit(code: code)) }
   static func exited(signal: Int32) -> WorkloadEvent { .exited(WorkloadExit(signal: signal)) }
 }
+
+extension Workbench {
+  /// What of this bench's agent is in any cgroup hierarchy.
+  var cgroups: [String] {
+    host.layout.directories(of: "wherry/\(configuration.agentID)").flatMap { parent in
+      Files.names(in: parent).filter { Files.exists("\(parent)/\($0)/cgroup.procs") }
+    }
+  }
+
+  /// Ten seconds at most, in steps that leave the processor to the workload.
+  func wait(until isDone: () -> Bool) {
+    for _ in 0..<2000 where !isDone() { poll(nil, 0, 5) }
+  }
+
+  func waitForOutput(_ id: String, _ line: String) { wait { output(id).contains(line) } }
+  func waitForPid(_ id: String) {
+    wait { TestFile.exists(directory.file("run/workloads/\(id)/pid")) }
+  }
+}

@@ -1,0 +1,145 @@
+import Glibc
+import Testing
+import WherryModel
+import WherryTestSupport
+
+@testable import WherryIsolation
+
+/// Limits, signals and further processes of a running workload.
+@Suite struct ControlTests {
+  @Test func memoryBeyondTheLimitIsReportedAsOutOfMemory() throws {
+    guard let bench = Workbench(#function) else { return }
+    guard bench.host.layout.has(.memory) else {
+      print("no memory controller on this host")
+      return
+    }
+    var spec = bench.container("a.run", ["tail", "/dev/zero"])
+    spec.resources = Resources(memoryBytes: 32 << 20)
+    #expect(try bench.run(spec).end == .exited(WorkloadExit(signal: SIGKILL, outOfMemory: true)))
+  }
+
+  @Test func aKillIsNotReportedAsOutOfMemory() throws {
+    guard let bench = Workbench(#function) else { return }
+    var spec = bench.container("a.run", ["sleep", "1000"])
+    spec.resources = Resources(memoryBytes: 32 << 20)
+    let link = try bench.host.start(spec, identity: "")
+    #expect(link.waitForStart() != nil)
+    link.kill()
+    #expect(link.waitForEnd() == .exited(signal: SIGKILL))
+  }
+
+  @Test func moreProcessesThanAllowedCannotBeMade() throws {
+    guard let bench = Workbench(#function) else { return }
+    guard bench.host.layout.has(.pids) else {
+      print("no pids controller on this host")
+      return
+    }
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do sleep 100 & done; echo all"
+    var spec = bench.container("a.run", ["sh", "-c", script])
+    spec.resources = Resources(pids: 5)
+    let (end, output) = try bench.run(spec)
+    #expect(end != .exited(code: 0))
+    #expect(!output.contains("all"))
+  }
+
+  @Test func statisticsAreThoseOfTheWorkload() throws {
+    guard let bench = Workbench(#function) else { return }
+    let link = try bench.host.start(bench.container("a.run", ["sh", "-c", "sleep 1000 & wait"]), identity: "")
+    #expect(link.waitForStart() != nil)
+    let statistics = try #require(bench.host.statistics("a.run"))
+    #expect((1...2).contains(statistics.pids ?? 0))
+    #expect((statistics.memoryBytes ?? 0) > 0)
+    #expect(bench.host.statistics("b.run") == nil)
+  }
+
+  @Test func aLimitThatThisHostCannotKeepIsRefused() throws {
+    guard let bench = Workbench(#function) else { return }
+    var spec = bench.container("a.run", ["true"])
+    spec.resources = Resources(pids: -5)
+    let failure = #expect(throws: Failure.self) { try bench.host.start(spec, identity: "") }
+    #expect(failure?.code == "workload.limit")
+    #expect(bench.cgroups.isEmpty)
+  }
+
+  @Test func aSignalEndsAProgramThatDoesNotHandleIt() throws {
+    guard let bench = Workbench(#function) else { return }
+    let link = try bench.host.start(bench.container("a.run", ["sleep", "1000"]), identity: "")
+    #expect(link.waitForStart() != nil)
+    link.signal(SIGTERM)
+    #expect(link.waitForEnd() == .exited(signal: SIGTERM))
+    #expect(link.descriptor == -1)
+  }
+
+  @Test func aSignalThatIsHandledIsOnlyDelivered() throws {
+    guard let bench = Workbench(#function) else { return }
+    let script = "trap 'echo asked; exit 3' TERM; trap '' HUP; echo ready; while :; do sleep 0.05; done"
+    let link = try bench.host.start(bench.container("a.run", ["sh", "-c", script]), identity: "")
+    #expect(link.waitForStart() != nil)
+    bench.waitForOutput("a.run", "ready")
+    link.signal(SIGHUP)
+    link.signal(SIGWINCH)
+    link.signal(SIGTERM)
+    #expect(link.waitForEnd() == .exited(code: 3))
+    #expect(bench.output("a.run") == ["ready", "asked"])
+  }
+
+  @Test func aSecondStartOfARunningWorkloadIsRefusedAndHarmsNothing() throws {
+    guard let bench = Workbench(#function) else { return }
+    let link = try bench.host.start(bench.container("a.run", ["sleep", "1000"]), identity: "")
+    #expect(link.waitForStart() != nil)
+    let failure = #expect(throws: Failure.self) {
+      try bench.host.start(bench.container("a.run", ["true"]), identity: "")
+    }
+    #expect(failure?.code == "workload.running")
+    link.signal(SIGTERM)
+    #expect(link.waitForEnd() == .exited(signal: SIGTERM))
+    let again = try bench.host.start(bench.container("a.run", ["true"]), identity: "")
+    #expect(again.waitForEnd() == .exited(code: 0))
+  }
+
+  @Test func aProbeRunsInsideTheWorkload() throws {
+    guard let bench = Workbench(#function) else { return }
+    var spec = bench.container("a.run", ["sleep", "1000"])
+    spec.user = .named("app")
+    let link = try bench.host.start(spec, identity: "")
+    #expect(link.waitForStart() != nil)
+    bench.waitForPid("a.run")
+    let script = """
+      [ $(hostname) = box ] && [ $(id -u) = 1234 ] && [ $(cat /proc/1/cmdline | head -c 5) = sleep ] \
+      && grep -q 'NoNewPrivs.*1' /proc/self/status && grep -q 'Seccomp:.*2' /proc/self/status && exit $CODE
+      """
+    let probe = try bench.host.execute(in: "a.run", arguments: ["sh", "-c", script], environment: ["CODE=4"])
+    #expect(probe.waitForEnd() == .exited(code: 4))
+    let missing = try bench.host.execute(in: "a.run", arguments: ["no-such-program"])
+    guard case .failedToStart(let step, ENOENT, _) = missing.waitForEnd() else {
+      Issue.record("it ran")
+      return
+    }
+    #expect(step == "execute no-such-program")
+    let endless = try bench.host.execute(in: "a.run", arguments: ["sleep", "1000"])
+    #expect(endless.waitForStart() != nil)
+    endless.close()
+    #expect(bench.host.cgroup(of: "a.run").processes.count == 1)
+    #expect(throws: Failure.self) { try bench.host.execute(in: "b.run", arguments: ["true"]) }
+  }
+
+  @Test(arguments: [
+    ("../x", ["true"]), ("", ["true"]), ("a/b", ["true"]), (".hidden", ["true"]), ("a", []), ("a", [""]),
+    ("a", ["true\0x"]),
+  ])
+  func aSpecThatCannotBeMeantIsRefused(_ id: String, _ arguments: [String]) throws {
+    guard let bench = Workbench(#function) else { return }
+    let failure = #expect(throws: Failure.self) {
+      try bench.host.start(bench.container(id, arguments), identity: "")
+    }
+    #expect(failure?.code == "workload.spec")
+  }
+
+  @Test(arguments: ["/proc", "/proc/self", "/sys/fs", "/", "/dev", "/./", "relative", "/a/../proc"])
+  func aMountOnTheRuntimesPathsIsRefused(_ target: String) throws {
+    guard let bench = Workbench(#function) else { return }
+    var spec = bench.container("a.run", ["true"])
+    spec.mounts = [WorkloadMount(source: "/etc", target: target)]
+    #expect(throws: Failure.self) { try bench.host.start(spec, identity: "") }
+  }
+}
