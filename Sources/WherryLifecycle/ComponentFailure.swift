@@ -62,7 +62,8 @@ enum ComponentFailure {
     let isPreparation = step == .install || step == .bootstrap
     let what = isLaunch ? "could not be launched in time" : "did not end within its timeout"
     return Failure(
-      isPreparation ? .install : .start, code: "component.stepTimeout", message: "\(name): step \(step.rawValue) \(what)",
+      isPreparation ? .install : .start, code: "component.stepTimeout",
+      message: "\(name): step \(step.rawValue) \(what)",
       remedy: isLaunch ? "see the agent's log" : "raise the step's Timeout in its recipe or make it faster",
       component: name)
   }

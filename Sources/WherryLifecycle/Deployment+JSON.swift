@@ -51,8 +51,10 @@ extension DeploymentPhase: WireValue {
     case .applying(let deadline): .members([("name", "applying"), ("deadline", .instant(deadline))])
     case .settling(let until, let deadline):
       .members([("name", "settling"), ("until", .instant(until)), ("deadline", .instant(deadline))])
-    case .rollingBack(let cause, let deadline):
-      .members([("name", "rollingBack"), ("cause", cause.json), ("deadline", .instant(deadline))])
+    case .rollingBack(let cause, let until, let deadline):
+      .members([
+        ("name", "rollingBack"), ("cause", cause.json), ("until", .instant(until)), ("deadline", .instant(deadline)),
+      ])
     }
   }
 
@@ -70,7 +72,8 @@ extension DeploymentPhase: WireValue {
         until: try cursor.optional("until")?.instant(), deadline: try cursor.require("deadline").instant())
     case "rollingBack":
       self = .rollingBack(
-        cause: try Failure(cursor.require("cause")), deadline: try cursor.require("deadline").instant())
+        cause: try Failure(cursor.require("cause")), until: try cursor.optional("until")?.instant(),
+        deadline: try cursor.require("deadline").instant())
     case let other: throw name.fail("\"\(other.prefix(40))\" is not a phase of a deployment known here")
     }
   }

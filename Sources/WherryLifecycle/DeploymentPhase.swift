@@ -12,8 +12,8 @@ package enum DeploymentPhase: Hashable, Sendable {
   /// Everything is up; `until` = when it will have been good for long enough, nil while something is not good.
   /// Exits: committed, `rollingBack`, failed.
   case settling(until: Instant?, deadline: Instant)
-  /// Goes back to the committed plan. Exits: rolledBack, failed.
-  case rollingBack(cause: Failure, deadline: Instant)
+  /// Goes back to the committed plan; `until` as in `settling`. Exits: rolledBack, failed.
+  case rollingBack(cause: Failure, until: Instant?, deadline: Instant)
 
   var hasBegunToChange: Bool {
     switch self {
@@ -35,8 +35,19 @@ package enum DeploymentPhase: Hashable, Sendable {
     switch self {
     case .fetching: nil
     case .fetchPaused(_, let until, _): until
-    case .applying(let deadline), .rollingBack(_, let deadline): deadline
-    case .settling(let until, let deadline): until.map { min($0, deadline) } ?? deadline
+    case .applying(let deadline): deadline
+    case .settling(let until, let deadline), .rollingBack(_, let until, let deadline):
+      until.map { min($0, deadline) } ?? deadline
+    }
+  }
+
+  /// When it will have been good for long enough.
+  mutating func setSettled(at instant: Instant?) {
+    switch self {
+    case .settling(_, let deadline): self = .settling(until: instant, deadline: deadline)
+    case .rollingBack(let cause, _, let deadline):
+      self = .rollingBack(cause: cause, until: instant, deadline: deadline)
+    case .fetching, .fetchPaused, .applying: preconditionFailure("nothing settles in \(self)")
     }
   }
 
@@ -50,8 +61,10 @@ package enum DeploymentPhase: Hashable, Sendable {
     case .settling(let until, let deadline):
       .settling(
         until: until?.advanced(byMilliseconds: delta), deadline: deadline.advanced(byMilliseconds: delta))
-    case .rollingBack(let cause, let deadline):
-      .rollingBack(cause: cause, deadline: deadline.advanced(byMilliseconds: delta))
+    case .rollingBack(let cause, let until, let deadline):
+      .rollingBack(
+        cause: cause, until: until?.advanced(byMilliseconds: delta),
+        deadline: deadline.advanced(byMilliseconds: delta))
     }
   }
 }

@@ -53,7 +53,7 @@ extension DeviceMachine {
     if let next = attempts.failed(with: failure, at: now) {
       state.deployment?.phase = .fetchPaused(next.attempts, until: next.retryAt, cause: failure)
     } else if deployment.isDirty {
-      rollBack(failure, now)
+      rollBack(failure, now, &actions)
     } else {
       conclude(.failed, failure)
     }
@@ -107,115 +107,5 @@ extension DeviceMachine {
       state.components[name] = machine
     }
     return excused
-  }
-
-  /// Whether anything changed.
-  mutating func advanceDeployment(_ now: Instant, _ actions: inout [DeviceAction]) -> Bool {
-    guard let deployment = state.deployment else { return false }
-    switch deployment.phase {
-    case .fetching: return false
-    case .fetchPaused(let attempts, let until, _):
-      guard now >= until else { return false }
-      state.deployment?.phase = .fetching(attempts)
-      actions.append(.fetch(generation: deployment.reference.generation, plan: plan(deployment.reference)))
-    case .applying(let deadline):
-      if let failure = failureOfAim(deployment, deadline, now) {
-        fail(failure, now)
-      } else if isAimReached(deployment) {
-        let until = settled(deployment, now)
-        state.deployment?.phase = .settling(until: until, deadline: deadline)
-      } else {
-        return false
-      }
-    case .settling(let until, let deadline):
-      if let failure = failureOfAim(deployment, deadline, now) {
-        fail(failure, now)
-        return true
-      }
-      return settle(deployment, until, deadline, now, &actions)
-    case .rollingBack(let cause, let deadline):
-      if let failure = failureOfAim(deployment, deadline, now) {
-        concludeFailedRollback(cause, failure, now)
-      } else if isAimReached(deployment) {
-        conclude(.rolledBack, cause)
-        forget(&actions)
-      } else {
-        return false
-      }
-    }
-    return true
-  }
-
-  private func settled(_ deployment: DeploymentProgress, _ now: Instant) -> Instant {
-    let settle = deployment.isChange ? plan(deployment.reference).policy.settleMilliseconds : 0
-    return now.advanced(byMilliseconds: settle)
-  }
-
-  private mutating func settle(
-    _ deployment: DeploymentProgress, _ until: Instant?, _ deadline: Instant, _ now: Instant,
-    _ actions: inout [DeviceAction]
-  ) -> Bool {
-    let isReached = isAimReached(deployment)
-    switch (until, isReached) {
-    case (nil, false): return false
-    case (.some, false): state.deployment?.phase = .settling(until: nil, deadline: deadline)
-    case (nil, true):
-      let until = settled(deployment, now)
-      state.deployment?.phase = .settling(until: until, deadline: deadline)
-    case (.some(let until), true):
-      guard now >= until else { return false }
-      commit(deployment.reference, &actions)
-    }
-    return true
-  }
-
-  private mutating func commit(_ reference: PlanReference, _ actions: inout [DeviceAction]) {
-    if state.current?.digest != reference.digest { state.previous = state.current }
-    state.current = reference
-    conclude(.committed, nil)
-    forget(&actions)
-    actions.append(.commit(reference))
-  }
-
-  private mutating func fail(_ failure: Failure, _ now: Instant) {
-    guard let deployment = state.deployment else { return }
-    switch plan(deployment.reference).policy.failureHandling {
-    case .rollback: rollBack(failure, now)
-    case .doNothing: conclude(.failed, failure)
-    }
-  }
-
-  private mutating func rollBack(_ cause: Failure, _ now: Instant) {
-    guard let deployment = state.deployment else { return }
-    let timeout = plan(deployment.reference).policy.timeoutSeconds
-    state.aim = state.current
-    state.deployment?.phase = .rollingBack(cause: cause, deadline: now.advanced(bySeconds: timeout))
-  }
-
-  /// The committed plan does not come up either. It stays the aim: what can be mended by trying again is tried.
-  private mutating func concludeFailedRollback(_ cause: Failure, _ failure: Failure, _ now: Instant) {
-    var whole = cause
-    whole.message += "; going back to the previous state failed too: \(failure.message)"
-    conclude(.failed, whole)
-    for name in state.components.keys.sorted() {
-      guard var machine = state.components[name] else { continue }
-      machine.reviveAfterDeployment(context(of: machine, now))
-      state.components[name] = machine
-    }
-  }
-
-  private mutating func conclude(_ status: DeploymentStatus, _ failure: Failure?) {
-    guard let reference = state.deployment?.reference else { return }
-    state.conclusion = DeploymentConclusion(
-      generation: reference.generation, digest: reference.digest, status: status, failure: failure)
-    state.deployment = nil
-    fetchProgress = nil
-  }
-
-  /// What left the device since the last conclusion left it for good.
-  private mutating func forget(_ actions: inout [DeviceAction]) {
-    state.forgotten = state.leaving
-    state.leaving = []
-    actions += state.forgotten.sorted().map { .forget($0) }
   }
 }

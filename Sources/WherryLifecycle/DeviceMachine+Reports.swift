@@ -62,7 +62,7 @@ extension DeploymentPhase {
   /// Why it does not go on, or goes back.
   var failure: Failure? {
     switch self {
-    case .fetchPaused(_, _, let cause), .rollingBack(let cause, _): cause
+    case .fetchPaused(_, _, let cause), .rollingBack(let cause, _, _): cause
     case .fetching, .applying, .settling: nil
     }
   }

@@ -13,7 +13,8 @@ package struct WorkloadID: Hashable, Sendable, Comparable, CustomStringConvertib
 
   /// Reads `<component>.<step>`; the step is what follows the last dot, since component names hold dots too.
   package init?(_ text: String) {
-    guard let dot = text.lastIndex(of: "."), let step = LifecycleStep(rawValue: String(text[text.index(after: dot)...])),
+    guard let dot = text.lastIndex(of: "."),
+      let step = LifecycleStep(rawValue: String(text[text.index(after: dot)...])),
       let component = try? ComponentName(validating: String(text[..<dot]))
     else { return nil }
     self.init(component, step)

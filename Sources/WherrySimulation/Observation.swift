@@ -15,6 +15,7 @@ package enum Observation: Sendable {
   case rolloutBegan(policy: RolloutPolicy, online: [Bool])
   case rolloutSaw(online: Bool, device: Int)
   case rolloutHeard(device: Int, DeploymentStatus)
+  case rolloutHalted
   case rolloutResumed
   case rolloutReleased([Int])
   case rolloutCompleted

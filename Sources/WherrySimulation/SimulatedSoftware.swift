@@ -66,7 +66,8 @@ struct SimulatedSoftware: Sendable {
   private static func behaviour(of name: String, canBeBroken: Bool, _ random: inout SplitMix64) -> Behaviour {
     if name == "once" { return .oneShot }
     let isBroken = canBeBroken && random.chance(permille: 250)
-    var choices: [Behaviour] = isBroken ? [.crashes(afterMilliseconds: 10), .crashes(afterMilliseconds: 700)] : [.steady]
+    var choices: [Behaviour] =
+      isBroken ? [.crashes(afterMilliseconds: 10), .crashes(afterMilliseconds: 700)] : [.steady]
     switch (name, isBroken) {
     case ("web", true): choices.append(.unhealthy)
     case ("hello", true): choices.append(.installFails)

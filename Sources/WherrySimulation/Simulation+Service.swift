@@ -50,8 +50,11 @@ extension Simulation {
       if isOnline, let desired = next.desired[index] { next.outbox.append(.desired(device: index, desired)) }
     case .report(let index, let report): store(report, of: index, &next, &seen)
     case .deploy(let plan, let policy): deploy(plan, policy, &next, &seen)
-    case .pause: advance(.pause, &next, &seen)
+    case .pause:
+      say("operator", "pauses")
+      advance(.pause, &next, &seen)
     case .resume:
+      say("operator", "resumes")
       seen.append(.rolloutResumed)
       advance(.resume, &next, &seen)
     case .tick: advance(.tick, &next, &seen)
@@ -82,6 +85,8 @@ extension Simulation {
         let status = report.status
       {
         let matches = status != .committed || report.running == software.digest(desired.plan)
+        let name = devices[index].name
+        say("service", "hears \(name): \(status.rawValue)")
         if matches { seen.append(.rolloutHeard(device: index, status)) }
         if status == .rolledBack { statistics.rollbacks += 1 }
         advance(.reported(devices[index].name, status, report.failure, digestMatches: matches), &next, &seen)
@@ -107,6 +112,7 @@ extension Simulation {
         for index in indices { issue(to: index, &next, &seen) }
       case .halted(let reason):
         statistics.halts += 1
+        seen.append(.rolloutHalted)
         say("service", "halts: \(reason)")
       case .completed: say("service", "rollout completed")
       }

@@ -30,7 +30,7 @@ struct AcknowledgementChecker: InvariantChecker {
         }
       }
     case .ran, .gone, .powerCut, .handled, .agentStarted, .desiredIssued, .rolloutBegan, .rolloutSaw, .rolloutHeard,
-      .rolloutResumed, .rolloutReleased, .rolloutCompleted:
+      .rolloutHalted, .rolloutResumed, .rolloutReleased, .rolloutCompleted:
       break
     }
     return nil

@@ -17,7 +17,8 @@ struct OneVersionChecker: InvariantChecker {
       alive[device, default: [:]][id] = identity
     case .gone(let device, let id): alive[device]?[id] = nil
     case .powerCut(let device): alive[device] = [:]
-    case .handled, .agentStarted, .desiredIssued, .rolloutBegan, .rolloutSaw, .rolloutHeard, .rolloutResumed,
+    case .handled, .agentStarted, .desiredIssued, .rolloutBegan, .rolloutSaw, .rolloutHeard, .rolloutHalted,
+      .rolloutResumed,
       .rolloutReleased, .rolloutCompleted, .reportStored, .acknowledged, .serviceStarted, .finished:
       break
     }

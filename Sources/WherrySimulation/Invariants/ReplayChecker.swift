@@ -24,7 +24,8 @@ struct ReplayChecker: InvariantChecker {
       guard let twinActions = twins[device]?.handle(event, at: now) else { return nil }
       if twinActions != actions { return "device \(device) does another thing when replayed: \(twinActions)" }
       if twins[device]?.state != state { return "device \(device) is another when replayed" }
-    case .ran, .gone, .powerCut, .desiredIssued, .rolloutBegan, .rolloutSaw, .rolloutHeard, .rolloutResumed,
+    case .ran, .gone, .powerCut, .desiredIssued, .rolloutBegan, .rolloutSaw, .rolloutHeard, .rolloutHalted,
+      .rolloutResumed,
       .rolloutReleased, .rolloutCompleted, .reportStored, .acknowledged, .serviceStarted, .finished:
       break
     }

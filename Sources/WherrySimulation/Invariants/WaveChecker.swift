@@ -9,6 +9,7 @@ struct WaveChecker: InvariantChecker {
   private var outcomes: [Int: Bool] = [:]
   private var failuresAccepted = 0
   private var isCompleted = false
+  private var isHalted = false
 
   mutating func check(_ observation: Observation) -> String? {
     switch observation {
@@ -19,11 +20,19 @@ struct WaveChecker: InvariantChecker {
       outcomes = [:]
       failuresAccepted = 0
       isCompleted = false
+      isHalted = false
     case .rolloutSaw(let isOnline, let device):
       if online.indices.contains(device) { online[device] = isOnline }
     case .rolloutHeard(let device, let status):
       if status == .committed { outcomes[device] = true } else if status.isTerminal { outcomes[device] = false }
-    case .rolloutResumed: if policy.onFailure == .pause && failures > budget { failuresAccepted = failures }
+    case .rolloutHalted:
+      isHalted = true
+      if failures <= budget { return "it halts after \(failures) failures, \(budget) allowed" }
+    case .rolloutResumed:
+      if isHalted && policy.onFailure == .pause {
+        failuresAccepted = failures
+        isHalted = false
+      }
     case .rolloutCompleted: isCompleted = true
     case .rolloutReleased(let devices): return judge(devices)
     case .ran, .gone, .powerCut, .handled, .agentStarted, .desiredIssued, .reportStored, .acknowledged,
@@ -39,6 +48,7 @@ struct WaveChecker: InvariantChecker {
   private mutating func judge(_ devices: [Int]) -> String? {
     let before = released
     released.formUnion(devices)
+    if isHalted { return "devices \(devices) are released while it is halted" }
     if failures > budget { return "devices \(devices) are released after \(failures) failures, \(budget) allowed" }
     if isCompleted { return nil }
     let underWay = before.filter { online[$0] && outcomes[$0] == nil }.count
