@@ -13,19 +13,23 @@ package final class TemporaryDirectory: Sendable {
 
   deinit { Self.remove(path) }
 
-  package static func remove(_ path: String) {
+  package static func remove(_ path: String) { remove(Array(path.utf8CString.dropLast())) }
+
+  /// Bytes, since names need not be UTF-8.
+  private static func remove(_ path: [CChar]) {
+    let terminated = path + [0]
     var status = stat()
-    guard lstat(path, &status) == 0 else { return }
-    if status.st_mode & S_IFMT == S_IFDIR, let directory = opendir(path) {
+    guard lstat(terminated, &status) == 0 else { return }
+    if status.st_mode & S_IFMT == S_IFDIR, let directory = opendir(terminated) {
       while let entry = readdir(directory) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-          $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+          bytes.prefix { $0 != 0 }.map { CChar(bitPattern: $0) }
         }
-        if name != ".", name != ".." { remove(path + "/" + name) }
+        if name != [0x2e], name != [0x2e, 0x2e] { remove(path + [0x2f] + name) }
       }
       closedir(directory)
     }
-    _ = Glibc.remove(path)
+    _ = Glibc.remove(terminated)
   }
 
   package func file(_ name: String) -> String { path + "/" + name }
