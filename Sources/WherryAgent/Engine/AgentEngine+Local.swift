@@ -5,6 +5,9 @@ import WherryWire
 
 /// Answers to the commands on the device itself.
 extension AgentEngine {
+  /// Opens `agent.sock`.
+  package func serveLocally() throws(Failure) { server = try LocalServer(path: paths.socket) }
+
   func serve(_ client: LocalClient) {
     for request in client.readRequests() {
       do throws(Failure) {

@@ -34,14 +34,16 @@ extension AgentEngine {
 
   private func dependencyDefinitions(of planned: PlannedComponent) -> [ComponentName: ComponentDefinition] {
     var found: [ComponentName: ComponentDefinition] = [:]
-    for name in planned.dependencies.keys {
-      guard let component = machine.state.components[name],
-        let snapshot = machine.state.snapshots[component.generation], let definition = plans[snapshot.digest]?[name]
-      else { continue }
-      found[name] = ComponentDefinition(
-        planned: definition, configuration: snapshot.configurations[name] ?? .object([:]))
-    }
+    for name in planned.dependencies.keys { found[name] = definition(of: name) }
     return found
+  }
+
+  /// What the device has of that name now.
+  private func definition(of name: ComponentName) -> ComponentDefinition? {
+    guard let component = machine.state.components[name],
+      let snapshot = machine.state.snapshots[component.generation], let planned = plans[snapshot.digest]?[name]
+    else { return nil }
+    return ComponentDefinition(planned: planned, configuration: snapshot.configurations[name] ?? .object([:]))
   }
 
   func stop(_ id: WorkloadID, signal name: String?) {
@@ -110,7 +112,8 @@ extension AgentEngine {
     probes.removeValue(forKey: name)?.cancel()
     let timeout = check.timeoutMilliseconds
     func network(_ port: UInt16, _ path: String?) -> (any Probe)? {
-      guard let address = ports.runner.address(of: id.description) else { return nil }
+      let isOnHost = definition(of: name)?.planned.container?.network == .host
+      guard let address = isOnHost ? "127.0.0.1" : ports.runner.address(of: id.description) else { return nil }
       return NetworkProbe(address: address, port: port, path: path, timeoutMilliseconds: timeout, now: now)
     }
     var probe: (any Probe)?

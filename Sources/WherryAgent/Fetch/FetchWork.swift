@@ -34,7 +34,7 @@ struct FetchWork {
     func download(_ digest: Digest, _ size: Int64, _ url: String?, isLayer: Bool, _ label: String) {
       guard !exists(paths.blob(digest)), seen.insert(digest).inserted else { return }
       downloads.append(Download(digest: digest, size: size, url: url, isLayer: isLayer, label: label))
-      bytesNeeded += size
+      need(size)
     }
     for component in plan.components {
       if !component.artifacts.isEmpty && !exists(paths.artifacts(component)) {
@@ -42,7 +42,7 @@ struct FetchWork {
         for artifact in component.artifacts {
           let url = artifact.source.hasPrefix("wherry:") ? nil : artifact.source
           download(artifact.digest, artifact.size, url, isLayer: false, "\(component.name) \(artifact.fileName)")
-          bytesNeeded += artifact.unarchive == .none ? artifact.size : artifact.size * (Self.expansion + 1)
+          need(artifact.size, times: artifact.unarchive == .none ? 1 : Self.expansion + 1)
         }
       }
       guard let image = component.image else { continue }
@@ -52,23 +52,30 @@ struct FetchWork {
         layers.append(Layer(layer: layer, label: label))
         let url = "\(image.registry)/v2/\(image.repository)/blobs/\(layer.digest)"
         download(layer.digest, layer.size, url, isLayer: true, label)
-        bytesNeeded += layer.compression == .none ? layer.size : layer.size * Self.expansion
+        need(layer.size, times: layer.compression == .none ? 1 : Self.expansion)
       }
     }
   }
 
+  /// Sizes come from outside: they add up to "too much" rather than around the corner.
+  private mutating func need(_ size: Int64, times factor: Int64 = 1) {
+    let (product, isTooLarge) = size.multipliedReportingOverflow(by: factor)
+    let (sum, isTooMuch) = bytesNeeded.addingReportingOverflow(product)
+    bytesNeeded = isTooLarge || isTooMuch ? .max : sum
+  }
+
   var isEmpty: Bool { downloads.isEmpty && layers.isEmpty && artifactOwners.isEmpty }
-  var bytesToDownload: Int64 { downloads.reduce(0) { $0 + $1.size } }
+  var bytesToDownload: Int64 { downloads.reduce(0) { $0 &+ $1.size } }
 
   /// Left free for the journal, logs and whatever else lives on this disk.
   static let reserveBytes: Int64 = 8 << 20
 
   func checkSpace(free: Int64, root: String, generation: Generation) throws(Failure) {
-    guard !isEmpty, bytesNeeded + Self.reserveBytes > free else { return }
+    guard !isEmpty, bytesNeeded > free - Self.reserveBytes else { return }
     throw Failure(
       .space, code: "space.short",
-      message: "generation \(generation) needs \(Self.readable(bytesNeeded + Self.reserveBytes)) under \(root), where "
-        + "\(Self.readable(free)) are free",
+      message: "generation \(generation) needs \(Self.readable(bytesNeeded)) under \(root), where "
+        + "\(Self.readable(free)) are free and \(Self.readable(Self.reserveBytes)) have to stay so",
       remedy: "free some space, or deploy less to this device")
   }
 

@@ -73,7 +73,8 @@ enum UnixSocket {
 
 /// One connection: requests in, answers out. A reader that does not read is cut off.
 final class LocalClient: LogReceiver {
-  private static let pendingMaximum = 4 << 20
+  private static let pendingMaximum = 16 << 20
+  private static let linesMaximum = 500
 
   private(set) var descriptor: Int32
   private var lines = LineBuffer(lineMaximum: 64 << 10)
@@ -130,7 +131,12 @@ final class LocalClient: LogReceiver {
   }
 
   func deliver(_ lines: [String], isLast: Bool) -> Bool {
-    send(["lines": .array(lines.map(JSON.string))], isLast: isLast)
+    var rest = lines[...]
+    repeat {
+      let piece = rest.prefix(Self.linesMaximum)
+      rest = rest.dropFirst(Self.linesMaximum)
+      send(["lines": .array(piece.map(JSON.string))], isLast: isLast && rest.isEmpty)
+    } while !rest.isEmpty
     return !isClosed
   }
 }

@@ -11,7 +11,7 @@ package protocol Runner: AnyObject {
   func release(_ id: String)
   /// One more process inside a running workload.
   func run(_ arguments: [String], inside id: String) throws(Failure) -> any RunningWorkload
-  /// Where a running workload's ports answer; nil = nowhere.
+  /// Where a running workload answers on the bridge; nil = it is not on it.
   func address(of id: String) -> String?
   func tearDown()
 }

@@ -43,7 +43,7 @@ struct AgentService {
       bootID: bootID, log: log)
     let signals = try SignalPipe([SIGTERM, SIGINT])
     engine.start()
-    engine.server = try LocalServer(path: paths.socket)
+    try engine.serveLocally()
     log.info(
       "ready",
       ["device": identity.name.rawValue, "milliseconds": "\(clock.now.milliseconds(since: began))"])

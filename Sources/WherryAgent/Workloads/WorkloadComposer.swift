@@ -195,6 +195,9 @@ struct WorkloadComposer {
       variables[String(line[..<equals])] = String(line[line.index(after: equals)...])
     }
     for (key, value) in container.environment { variables[key] = expanded(value) }
+    let user = container.user ?? image.user
+    let isRoot = ["", "0", "root"].contains(user.prefix { $0 != ":" })
+    if variables["HOME"] == nil { variables["HOME"] = isRoot ? "/root" : "/" }
     return variables
   }
 
