@@ -36,7 +36,7 @@ package struct MQTTConfiguration: Sendable {
   package var connectTimeoutMilliseconds: Int64 = 20_000
   /// Larger messages are refused, in both directions.
   package var payloadBytesMaximum: Int = 1 << 20
-  /// QoS 1 messages on their way at the same time; the broker may allow fewer.
+  /// QoS 1 messages on their way at the same time, in each direction; the broker may allow fewer.
   package var inflightMaximum: Int = 20
   /// QoS 1 messages that wait for a connection or for their turn; more are refused.
   package var outboxMaximum: Int = 10_000

@@ -70,7 +70,8 @@ extension MQTTTransport {
     if readable || writable { problem = advanceOpening(readable: readable, writable: writable) }
     takeHappenings(now: now)
     guard case .opening(_, let others) = phase else { return }
-    problem = problem ?? Self.hangup(client.socket)
+    // Before it hung up the broker may have said why: reading on finds it.
+    if problem == nil, let hangup = Self.hangup(client.socket) { problem = client.read() ?? hangup }
     if let problem {
       abandonSocket()
       if others.isEmpty { fail(problem, now: now) } else { open(others, until: until, now: now) }
@@ -119,7 +120,7 @@ extension MQTTTransport {
   /// libmosquitto's clock ticks in seconds and it does not tell when its next ping is due: asking thrice in each
   /// interval sends it after 4/3 of the interval at the latest, and brokers wait 3/2 of it.
   private func nextKeepAlive(_ now: Instant) -> Instant {
-    now.advanced(byMilliseconds: Int64(configuration.keepAliveSeconds) * 1000 / 3)
+    now.advanced(byMilliseconds: Int64(keepAliveSeconds) * 1000 / 3)
   }
 
   private func lose(_ reason: String, now: Instant) {
@@ -137,7 +138,8 @@ extension MQTTTransport {
   func takeHappenings(now: Instant) {
     for happening in client.takeHappenings() {
       switch happening {
-      case .accepted(let sessionPresent, let receiveMaximum):
+      case .accepted(let sessionPresent, let receiveMaximum, let keepAliveSeconds):
+        self.keepAliveSeconds = keepAliveSeconds ?? configuration.keepAliveSeconds
         inflightMaximum = max(1, min(configuration.inflightMaximum, receiveMaximum))
         // A session that the broker kept still has our subscriptions, but asking again is what brings the retained
         // messages that changed while we were away.

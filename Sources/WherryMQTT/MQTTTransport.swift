@@ -15,7 +15,7 @@ package final class MQTTTransport: Transport {
     case resolving(NameResolution, until: Instant)
     /// TCP, TLS, CONNECT and CONNACK; `others` are addresses to try when this one fails.
     case opening(until: Instant, others: [String])
-    /// `since`: nil until the first pump after CONNACK.
+    /// From CONNACK on.
     case open(since: Instant, keepAliveAt: Instant)
   }
 
@@ -28,6 +28,7 @@ package final class MQTTTransport: Transport {
   /// QoS 1 messages that libmosquitto holds, by its message identifier.
   var inflight: [Int32: (token: Int, topic: String)] = [:]
   var inflightMaximum: Int
+  var keepAliveSeconds: Int
   var filters: [(filter: String, qos: Int)] = []
   /// Filters that the present connection has not been asked for: the last ones of `filters`.
   var unsubscribedCount = 0
@@ -38,6 +39,7 @@ package final class MQTTTransport: Transport {
     self.configuration = configuration
     client = try MosquittoClient(configuration: configuration)
     inflightMaximum = configuration.inflightMaximum
+    keepAliveSeconds = configuration.keepAliveSeconds
     backoff = MQTTBackoff(
       minimumMilliseconds: configuration.reconnectMinimumMilliseconds,
       maximumMilliseconds: configuration.reconnectMaximumMilliseconds, seed: configuration.jitterSeed)
@@ -86,9 +88,9 @@ package final class MQTTTransport: Transport {
       flush()
       client.disconnect()
       abandonSocket()
-      takeHappenings(now: .zero)
     }
     phase = .idle
+    takeHappenings(now: .zero)
     backoff.reset()
     events.append(.disconnected(reason: "disconnected on request"))
   }
@@ -155,7 +157,9 @@ package final class MQTTTransport: Transport {
       case .done(let messageID):
         if message.qos > 0 { inflight[messageID] = (message.token, message.topic) }
       case .refused(let reason): refuse(message.topic, reason)
-      case .broken: return
+      case .broken(let messageID):
+        if message.qos > 0 { inflight[messageID] = (message.token, message.topic) }
+        return
       }
     }
   }

@@ -6,8 +6,9 @@ import WherryWire
 /// thread; what they tell is collected and taken with `takeHappenings`.
 final class MosquittoClient {
   enum Happening {
-    /// CONNACK. `receiveMaximum`: QoS 1 messages that the broker takes at a time.
-    case accepted(sessionPresent: Bool, receiveMaximum: Int)
+    /// CONNACK. `receiveMaximum`: QoS 1 messages that the broker takes at a time. `keepAliveSeconds`: when the broker
+    /// insists on its own.
+    case accepted(sessionPresent: Bool, receiveMaximum: Int, keepAliveSeconds: Int?)
     case connectionRefused(String)
     case lost(String)
     case message(TransportMessage)
@@ -21,7 +22,7 @@ final class MosquittoClient {
     /// Not sent and not kept.
     case refused(String)
     /// The connection is gone or going; a QoS 1 message is kept for the next one.
-    case broken
+    case broken(messageID: Int32)
   }
 
   private let client: OpaquePointer
@@ -43,7 +44,9 @@ final class MosquittoClient {
     mosquitto_user_data_set(client, Unmanaged.passUnretained(self).toOpaque())
     mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5)
     mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1)
-    mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, Int32(min(configuration.inflightMaximum, 65_535)))
+    let inflightMaximum = Int32(min(max(configuration.inflightMaximum, 1), 65_535))
+    mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, inflightMaximum)
+    mosquitto_int_option(client, MOSQ_OPT_RECEIVE_MAXIMUM, inflightMaximum)
     mosquitto_int_option(client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0)
     mosquitto_void_option(client, MOSQ_OPT_SSL_CTX, UnsafeMutableRawPointer(tls))
     setCallbacks()
@@ -163,7 +166,7 @@ final class MosquittoClient {
       Int32(MOSQ_ERR_PAYLOAD_SIZE.rawValue), Int32(MOSQ_ERR_OVERSIZE_PACKET.rawValue),
       Int32(MOSQ_ERR_QOS_NOT_SUPPORTED.rawValue), Int32(MOSQ_ERR_NOMEM.rawValue):
       return .refused(Self.text(code))
-    default: return messageID == 0 ? .refused(Self.text(code)) : .broken
+    default: return messageID == 0 ? .refused(Self.text(code)) : .broken(messageID: messageID)
     }
   }
 
@@ -176,13 +179,14 @@ final class MosquittoClient {
   /// With the cause from the log, where OpenSSL's own words end up: `…:certificate verify failed`.
   private func failure(_ code: Int32) -> String {
     guard let line = lastErrorLine, let reason = line.split(separator: ":").last else { return Self.text(code) }
-    return "\(Self.text(code)) \(reason)"
+    let certificate = wherry_tls_certificate_problem(tls).map { " (\(String(cString: $0)))" } ?? ""
+    return "\(reason)\(certificate)"
   }
 
   private static func text(_ code: Int32) -> String {
     switch code {
     case Int32(MOSQ_ERR_ERRNO.rawValue): String(cString: strerror(errno))
-    case Int32(MOSQ_ERR_TLS.rawValue): "TLS:"
+    case Int32(MOSQ_ERR_TLS.rawValue): "the TLS handshake failed"
     case 128...255: String(cString: mosquitto_reason_string(code))
     default: String(cString: mosquitto_strerror(code))
     }
@@ -203,9 +207,14 @@ final class MosquittoClient {
       }
       var maximum: UInt16 = 65_535
       mosquitto_property_read_int16(properties, Int32(MQTT_PROP_RECEIVE_MAXIMUM.rawValue), &maximum, false)
+      var seconds: UInt16 = 0
+      mosquitto_property_read_int16(properties, Int32(MQTT_PROP_SERVER_KEEP_ALIVE.rawValue), &seconds, false)
       // From now on its log would only be formatted to be thrown away, several lines for each message.
       mosquitto_log_callback_set(client, nil)
-      self.happenings.append(.accepted(sessionPresent: flags & 1 == 1, receiveMaximum: Int(maximum)))
+      self.happenings.append(
+        .accepted(
+          sessionPresent: flags & 1 == 1, receiveMaximum: Int(maximum),
+          keepAliveSeconds: seconds == 0 ? nil : Int(seconds)))
     }
     mosquitto_disconnect_v5_callback_set(client) { _, object, code, _ in
       guard let self = MosquittoClient.from(object) else { return }

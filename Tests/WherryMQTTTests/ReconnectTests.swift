@@ -80,7 +80,8 @@ import WherryWire
     let misnamed = try broker.peer("kiosk-1")
     misnamed.transport.connect()
     #expect(Peer.drive(misnamed) { !misnamed.disconnects.isEmpty })
-    #expect(misnamed.disconnects.first?.contains("certificate verify failed") == true, "\(misnamed.disconnects)")
+    let expected = "certificate verify failed (IP address mismatch)"
+    #expect(misnamed.disconnects.first?.contains(expected) == true, "\(misnamed.disconnects)")
 
     var configuration = try broker.configuration("kiosk-1")
     configuration.port = foreign.port
@@ -95,6 +96,27 @@ import WherryWire
     refused.transport.connect()
     #expect(Peer.drive(refused) { !refused.disconnects.isEmpty })
     #expect(refused.connects == 0)
+    #expect(refused.disconnects.first?.contains("unknown ca") == true, "\(refused.disconnects)")
+  }
+
+  @Test func `the broker is asked for by name, for proxies that route by it`() throws {
+    guard let broker = try TestBroker(isStarted: false) else { return }
+    guard let program = ChildProcess.find("openssl") else {
+      print("not tested with openssl s_server: it is not installed")
+      return
+    }
+    let log = broker.directory.file("s_server.log")
+    let files = ["-cert", broker.directory.file("server.crt"), "-key", broker.directory.file("server.key")]
+    let arguments = ["s_server", "-www", "-accept", "\(broker.port)", "-tlsextdebug"] + files
+    let server = ChildProcess(program, arguments, outputPath: log)
+    let device = Peer(try MQTTTransport(configuration: broker.configuration("kiosk-1", host: "localhost")))
+    device.transport.connect()
+    let isNamed = Peer.drive(device) {
+      let text = String(decoding: TestFile.read(log) ?? [], as: UTF8.self)
+      return text.contains("\"server name\" (id=0)") && text.contains("localhost")
+    }
+    #expect(isNamed)
+    server?.signal(SIGTERM)
   }
 
   @Test func `a second client of the same name takes over`() throws {
