@@ -107,8 +107,10 @@ let package = Package(
     .executableTarget(
       name: "wherry-fetch",
       dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "WherryOCI", "WherryTransfer"], swiftSettings: strict),
+    // One per workload, so its memory counts: static, and without the Swift runtime that SwiftPM links into C programs too.
     .executableTarget(
-      name: "wherry-shim", dependencies: ["CIsolation"], cSettings: [.define("_GNU_SOURCE")]),
+      name: "wherry-shim", dependencies: ["CIsolation"], cSettings: [.define("_GNU_SOURCE")],
+      linkerSettings: [.unsafeFlags(["-static-executable", "-nostartfiles"])]),
 
     // Beside the layers.
     .target(
