@@ -5,9 +5,12 @@ import WherrySimulation
   /// Ten groups of twenty, so that a failure names few seeds and the runner can use every core.
   @Test(arguments: 0..<10) func everySeedKeepsTheInvariants(group: Int) {
     for seed in UInt64(group * 20)..<UInt64(group * 20 + 20) {
-      let result = Simulation.run(seed: seed)
-      let story = result.violations.isEmpty ? "" : "\(result.transcript)"
-      #expect(result.violations.isEmpty, "seed \(seed): \(result.violations)\n\(story)")
+      var options = SimulationOptions(seed: seed)
+      options.transcriptLinesMaximum = 0
+      let result = Simulation.run(options)
+      guard !result.violations.isEmpty else { continue }
+      // The same seed tells the same story, so it is told only where somebody will read it.
+      Issue.record("seed \(seed): \(result.violations)\n\(Simulation.run(seed: seed).transcript)")
     }
   }
 
