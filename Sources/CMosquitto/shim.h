@@ -48,7 +48,9 @@ static inline SSL_CTX *wherry_tls_context_new(const char *name, int is_address) 
   struct wherry_tls *tls = (struct wherry_tls *)calloc(1, sizeof *tls);
   char *server = is_address ? NULL : strdup(name);
   X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  if ((is_address ? X509_VERIFY_PARAM_set1_ip_asc(parameters, name) : X509_VERIFY_PARAM_set1_host(parameters, name, 0)) != 1 ||
+  int named = is_address ? X509_VERIFY_PARAM_set1_ip_asc(parameters, name)
+                         : X509_VERIFY_PARAM_set1_host(parameters, name, 0);
+  if (named != 1 ||
       SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 || tls == NULL || (!is_address && server == NULL)) {
     free(server);
     free(tls);

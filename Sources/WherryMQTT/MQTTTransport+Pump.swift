@@ -86,8 +86,9 @@ extension MQTTTransport {
     if let error = Self.socketError(client.socket) { return error }
     // During a handshake reading is what advances it, whichever way it waits.
     if client.isInHandshake { return client.read() }
-    if writable, let problem = client.write() { return problem }
-    return readable ? client.read() : nil
+    // Reading first: the broker's word about our certificate is lost once a write has found the connection closed.
+    if readable, let problem = client.read() { return problem }
+    return writable && client.wantsWrite ? client.write() : nil
   }
 
   private func fail(_ reason: String, now: Instant) {

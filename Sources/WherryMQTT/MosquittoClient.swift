@@ -185,6 +185,8 @@ final class MosquittoClient {
 
   private static func text(_ code: Int32) -> String {
     switch code {
+    // libmosquitto's word for anything that TLS found wrong; without a line in its log, the connection had ended.
+    case Int32(MOSQ_ERR_ERRNO.rawValue) where errno == EPROTO: "the broker closed the connection"
     case Int32(MOSQ_ERR_ERRNO.rawValue): String(cString: strerror(errno))
     case Int32(MOSQ_ERR_TLS.rawValue): "the TLS handshake failed"
     case 128...255: String(cString: mosquitto_reason_string(code))
