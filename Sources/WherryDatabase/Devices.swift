@@ -39,8 +39,9 @@ extension InventoryDatabase {
     try store.query("SELECT * FROM devices WHERE name = ?", [.text(name.rawValue)]).first.map(Self.device)
   }
 
-  package func devices() throws -> [DeviceRecord] {
-    try store.query("SELECT * FROM devices ORDER BY name").map(Self.device)
+  /// By name; all of them without a limit.
+  package func devices(limit: Int? = nil) throws -> [DeviceRecord] {
+    try store.query("SELECT * FROM devices ORDER BY name LIMIT ?", [.integer(Int64(limit ?? -1))]).map(Self.device)
   }
 
   package func devices(in group: GroupName) throws -> [DeviceRecord] {

@@ -7,6 +7,7 @@ import WherryInventory
 struct InventoryCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "wherry-inventory", abstract: "The inventory service of a Wherry fleet.",
+    version: "wherry-inventory 0.1.0",
     subcommands: [Serve.self, ResetAdminToken.self])
 }
 

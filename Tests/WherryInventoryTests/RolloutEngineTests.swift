@@ -154,6 +154,7 @@ import WherryWire
 
     for token in fleet.bus.tokens { fleet.bus.push(.published(token: token)) }
     await fleet.engine.drain()
+    await fleet.engine.flushDelivered()
     #expect(try await fleet.engine.outboxCount() == 0)
     try await fleet.restart()
     #expect(try fleet.orders(to: "kiosk-1").isEmpty)
@@ -266,6 +267,18 @@ import WherryWire
       _ = try await fleet.engine.control(DeploymentID(1), .resume, by: "test")
     }
     #expect(ended?.status == 409)
+  }
+
+  @Test func whoIsSilentAfterTheBrokersReturnIsTakenForOffline() async throws {
+    let fleet = try await EngineFixture()
+    for name: DeviceName in ["kiosk-1", "kiosk-2"] { try await fleet.provision(name) }
+    try await fleet.restart()
+    await fleet.setOnline("kiosk-1", true, isRetained: true)
+    #expect(try await fleet.engine.fleet().online == 2)
+    await fleet.engine.settlePresence()
+    #expect(try await fleet.engine.device("kiosk-1").isOnline)
+    #expect(try await !fleet.engine.device("kiosk-2").isOnline)
+    #expect(try await fleet.engine.fleet().online == 1)
   }
 
   @Test func junkIsCountedAndHoldsUpNothing() async throws {

@@ -5,6 +5,8 @@ import WherryWire
 /// The dashboard's values, ready for the template: words and numbers, no decisions left.
 struct DashboardPage {
   static let deploymentsMaximum = 12
+  /// More than a person reads; the counts above the table are of all.
+  static let devicesMaximum = 200
 
   let fleet: FleetSummary
   let devices: [DeviceSummary]
@@ -12,8 +14,8 @@ struct DashboardPage {
 
   init(of engine: InventoryEngine) async throws {
     fleet = try await engine.fleet()
-    devices = try await engine.devices()
-    deployments = Array(try await engine.deployments().prefix(Self.deploymentsMaximum))
+    devices = try await engine.devices(limit: Self.devicesMaximum)
+    deployments = try await engine.deployments(limit: Self.deploymentsMaximum)
   }
 
   var values: [String: Any] {
@@ -21,7 +23,8 @@ struct DashboardPage {
     let failures = failures()
     return [
       "cards": cards, "hasDevices": !devices.isEmpty, "columns": columns.map(\.rawValue),
-      "devices": devices.map { row($0, columns: columns) }, "hasDeployments": !deployments.isEmpty,
+      "devices": devices.map { row($0, columns: columns) }, "more": max(0, fleet.devices - devices.count),
+      "hasMore": fleet.devices > devices.count, "hasDeployments": !deployments.isEmpty,
       "deployments": deployments.map(article), "hasFailures": !failures.isEmpty, "failures": failures,
     ]
   }
@@ -88,7 +91,7 @@ struct DashboardPage {
     if wave.parked > 0 { words.append("\(wave.parked) offline") }
     if wave.state != "done" { words.append(wave.state) }
     return [
-      "number": wave.index + 1, "size": max(1, wave.size), "committed": wave.committed, "failed": wave.failed,
+      "number": wave.index, "size": max(1, wave.size), "committed": wave.committed, "failed": wave.failed,
       "done": done, "busy": max(0, wave.released - done), "text": words.joined(separator: " · "),
     ]
   }

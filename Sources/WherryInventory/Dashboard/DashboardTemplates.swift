@@ -50,6 +50,7 @@ enum DashboardTemplates {
     {{/devices}}
     </tbody>
     </table></div>
+    {{#hasMore}}<p class="empty">and {{more}} more: <code>wherry device list</code></p>{{/hasMore}}
     {{/hasDevices}}
     {{^hasDevices}}<p class="empty">No device yet. <code>wherry claim create</code> makes a claim for one.</p>\
     {{/hasDevices}}

@@ -15,10 +15,10 @@ extension InventoryEngine {
     return summary(of: device, groups: try database.groups(of: name))
   }
 
-  package func devices(in group: GroupName? = nil) throws -> [DeviceSummary] {
+  package func devices(in group: GroupName? = nil, limit: Int? = nil) throws -> [DeviceSummary] {
     if let group, try !database.hasGroup(group) { throw Self.noGroup(group) }
     let groups = try database.groupsByDevice()
-    let devices = try group.map { try database.devices(in: $0) } ?? database.devices()
+    let devices = try group.map { try database.devices(in: $0) } ?? database.devices(limit: limit)
     return devices.map { summary(of: $0, groups: groups[$0.name] ?? []) }
   }
 

@@ -6,8 +6,13 @@ import WherryWire
 /// Messages from the broker: a batch is one transaction, acknowledged after its commit.
 extension InventoryEngine {
   package func drain() {
-    let events = inbox.take()
-    guard !events.isEmpty else { return }
+    var events = inbox.take()
+    events.removeAll { event in
+      guard case .published(let token) = event else { return false }
+      if let message = inFlight.removeValue(forKey: token) { noteDelivered(message) }
+      return true
+    }
+    guard !events.isEmpty, !isStopped else { return }
     do {
       let acknowledgements = try commit {
         var highest: [DeviceName: Int64] = [:]
@@ -36,6 +41,7 @@ extension InventoryEngine {
       isConnected = true
       statistics.connections += 1
       inFlight.removeAll()
+      expectPresence()
       for filter in [Topic.allReported, Topic.allPresence, Topic.allResults] { bus.subscribe(filter, qos: 1) }
       pending += try database.outbox().map {
         BusMessage(topic: $0.topic, payload: $0.payload, qos: $0.qos, isRetained: $0.isRetained)
@@ -44,11 +50,9 @@ extension InventoryEngine {
       if isConnected { environment.note("the broker's connection ended: \(reason)") }
       isConnected = false
       inFlight.removeAll()
-    case .published(let token):
-      if let message = inFlight.removeValue(forKey: token) { try database.dequeue(message) }
     case .refused(let reason):
       environment.note("the broker refused: \(reason)")
-    case .subscribed:
+    case .subscribed, .published:
       break
     case .received(let message):
       try takeMessage(message, acknowledging: &highest)
@@ -112,20 +116,30 @@ extension InventoryEngine {
   }
 
   private func ingest(_ presence: Presence, from name: DeviceName, isRetained: Bool, at now: Instant) throws {
+    presenceSeen?.insert(name)
     guard let old = try database.device(name) else { return }
+    let device = try setPresence(presence, of: old, at: isRetained ? nil : now)
+    // Retained presence comes to us whenever we connect; only a device that has just come needs its order again.
+    guard device.isOnline, !(isRetained && old.isOnline), let current = try database.device(name) else { return }
+    try repeatOrder(to: current, at: now)
+  }
+
+  /// `now` is nil for what is no sign of life: a retained message.
+  @discardableResult
+  func setPresence(_ presence: Presence, of old: DeviceRecord, at now: Instant?) throws -> DeviceRecord {
     var device = old
     device.isOnline = presence.isOnline
     if presence.isOnline {
       device.agentVersion = presence.agentVersion
       device.bootID = presence.bootID
     }
-    if !isRetained { device.lastSeen = now }
+    if let now { device.lastSeen = now }
     try database.recordObserved(device, was: old)
     if device.isOnline != old.isOnline {
-      for id in try activeRollouts(of: name) { try drive(id, .online(name, device.isOnline), at: now) }
+      for id in try activeRollouts(of: device.name) {
+        try drive(id, .online(device.name, device.isOnline), at: now ?? environment.now())
+      }
     }
-    // Retained presence comes to us whenever we connect; only a device that has just come needs its order again.
-    guard device.isOnline, !(isRetained && old.isOnline), let current = try database.device(name) else { return }
-    try repeatOrder(to: current, at: now)
+    return device
   }
 }

@@ -22,8 +22,9 @@ extension InventoryEngine {
       byComponentState: try database.counts(.component))
   }
 
-  package func deployments() throws -> [DeploymentSummary] {
-    try database.deployments().map { try summary(of: $0) }
+  /// Newest first.
+  package func deployments(limit: Int = 1_000) throws -> [DeploymentSummary] {
+    try database.deployments(limit: limit).map { try summary(of: $0) }
   }
 
   package func deployment(_ id: DeploymentID) throws -> DeploymentSummary { try summary(of: id) }
@@ -49,7 +50,8 @@ extension InventoryEngine {
       reason: record.reason, createdAt: record.createdAt, finishedAt: record.finishedAt,
       waves: progress.waves.map { wave in
         WaveSummary(
-          index: wave.index, size: wave.size, released: wave.released, committed: wave.committed, failed: wave.failed,
+          index: wave.index + 1, size: wave.size, released: wave.released, committed: wave.committed,
+          failed: wave.failed,
           parked: wave.parked, state: wave.progress.rawValue)
       },
       devices: try progress.devices.map { device in
@@ -62,15 +64,20 @@ extension InventoryEngine {
   private func summary(of device: RolloutSummary.Device, generation: Generation?) throws -> DeploymentDevice {
     var status = device.status.name
     var failure: Failure?
+    var generation = generation
     switch device.status {
-    case .failed(let why): failure = why
+    case .failed(let why):
+      failure = why
+      // It has left the deployment, so only its report still knows.
+      if generation == nil { generation = try database.device(device.name)?.report?.generation }
     case .released:
       let report = try database.device(device.name)?.report
       if let report, let generation, report.generation >= generation { status = report.status?.rawValue ?? status }
     case .waiting, .parked, .committed: break
     }
     return DeploymentDevice(
-      name: device.name, wave: device.wave, status: status, generation: generation ?? Generation(0), failure: failure)
+      name: device.name, wave: device.wave + 1, status: status, generation: generation ?? Generation(0),
+      failure: failure)
   }
 
   // MARK: - Blobs and plans

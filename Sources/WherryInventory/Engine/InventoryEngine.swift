@@ -92,11 +92,18 @@ package actor InventoryEngine {
   /// Owed to the broker by the transaction under way.
   var pending: [BusMessage] = []
   var inFlight: [Int: OutboxMessage] = [:]
+  /// Taken over by the broker, not yet taken out of the outbox: that waits for the next transaction.
+  var delivered: [OutboxMessage] = []
   var isConnected = false
+  var isStopped = false
+  /// Since the broker's connection stands; nil once those that are missing were taken for offline.
+  var presenceSeen: Set<DeviceName>?
   var commandStreams: [String: AsyncStream<CommandResult>.Continuation] = [:]
   var watchers: [Int: AsyncStream<Void>.Continuation] = [:]
   var nextWatcher = 0
   var timer: Task<Void, Never>?
+  var deliveredTimer: Task<Void, Never>?
+  var presenceTimer: Task<Void, Never>?
   var statistics = EngineStatistics()
 
   package init(database: sending InventoryDatabase, bus: any MessageBus, environment: EngineEnvironment) throws {
@@ -109,6 +116,8 @@ package actor InventoryEngine {
 
   /// Connects to the broker; everything that a former run still owed is published once connected.
   package func start() throws {
+    // Uploads that the last run did not finish.
+    try environment.blobs.removePartials(except: [])
     try bus.start { [inbox, weak self] event in
       guard inbox.push(event), let self else { return }
       Task { await self.drain() }
@@ -118,7 +127,10 @@ package actor InventoryEngine {
   }
 
   package func stop() {
-    timer?.cancel()
+    guard !isStopped else { return }
+    flushDelivered()
+    isStopped = true
+    for timer in [timer, deliveredTimer, presenceTimer] { timer?.cancel() }
     inbox.close()
     bus.stop()
     for stream in commandStreams.values { stream.finish() }
@@ -137,8 +149,10 @@ package actor InventoryEngine {
       let result = try database.transaction {
         let result = try body()
         try saveRollouts()
+        for message in delivered { try database.dequeue(message) }
         return result
       }
+      delivered.removeAll()
       statistics.transactions += 1
       publishPending()
       announceChange()
@@ -203,6 +217,7 @@ package actor InventoryEngine {
   }
 
   package func tick() {
+    guard !isStopped else { return }
     let now = environment.now()
     do {
       try commit {
@@ -213,6 +228,54 @@ package actor InventoryEngine {
     } catch {
       environment.note("the rollouts' timer could not be handled: \(error)")
     }
+  }
+}
+
+// MARK: - Deliveries and presence
+
+extension InventoryEngine {
+  /// A crash before this publishes messages again that the broker has, which changes nothing: so they need no
+  /// transaction, and no fsync, of their own.
+  static let deliveredMilliseconds = 500
+  /// A broker that stands has told us everyone's retained presence long before.
+  static let presenceSeconds = 30
+
+  func noteDelivered(_ message: OutboxMessage) {
+    delivered.append(message)
+    guard deliveredTimer == nil else { return }
+    deliveredTimer = Task { [weak self] in
+      try? await Task.sleep(for: .milliseconds(Self.deliveredMilliseconds))
+      await self?.flushDelivered()
+    }
+  }
+
+  package func flushDelivered() {
+    deliveredTimer = nil
+    guard !delivered.isEmpty, !isStopped else { return }
+    do { try commit {} } catch { environment.note("the outbox could not be emptied: \(error)") }
+  }
+
+  func expectPresence() {
+    presenceSeen = []
+    presenceTimer?.cancel()
+    presenceTimer = Task { [weak self] in
+      try? await Task.sleep(for: .seconds(Self.presenceSeconds))
+      guard !Task.isCancelled else { return }
+      await self?.settlePresence()
+    }
+  }
+
+  /// Who was online before and is silent since the connection stands went away while we, or the broker, were away.
+  package func settlePresence() {
+    guard let seen = presenceSeen, isConnected, !isStopped else { return }
+    presenceSeen = nil
+    do {
+      try commit {
+        for device in try database.devices() where device.isOnline && !seen.contains(device.name) {
+          try setPresence(Presence(isOnline: false), of: device, at: nil)
+        }
+      }
+    } catch { environment.note("presence could not be settled: \(error)") }
   }
 }
 
