@@ -107,7 +107,7 @@ let package = Package(
     .executableTarget(
       name: "wherry-fetch",
       dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "WherryOCI", "WherryTransfer"], swiftSettings: strict),
-    // One per workload, so its memory counts: static, and without the Swift runtime that SwiftPM links into C programs too.
+    // One per workload, so its memory counts: static, and without the Swift runtime that SwiftPM links even into C.
     .executableTarget(
       name: "wherry-shim", dependencies: ["CIsolation"], cSettings: [.define("_GNU_SOURCE")],
       linkerSettings: [.unsafeFlags(["-static-executable", "-nostartfiles"])]),

@@ -13,7 +13,8 @@ package enum Capability {
   /// What a container gets unless its recipe says otherwise: Docker's set without MKNOD, NET_RAW, AUDIT_WRITE and
   /// SETFCAP, which servers do not need and which widen what a broken one can do.
   package static let containerDefault: Set<String> = [
-    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT",
+    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE",
+    "SYS_CHROOT",
   ]
 
   /// The name without `CAP_`, in capitals; nil when there is no such capability.

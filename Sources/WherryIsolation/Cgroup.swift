@@ -23,7 +23,8 @@ struct Cgroup: Sendable {
       guard error == 0 else {
         remove()
         throw Failure(
-          .start, code: "workload.cgroup", message: "the cgroup \(directory) cannot be made: \(sentence(ofErrno: error))",
+          .start, code: "workload.cgroup",
+          message: "the cgroup \(directory) cannot be made: \(sentence(ofErrno: error))",
           remedy: "run the agent as root with a writable cgroup file system")
       }
     }
@@ -100,9 +101,10 @@ struct Cgroup: Sendable {
       (layout.legacy[.pids] ?? layout.unified).map { "\($0)/\(path)/pids.current" }
     ).map { Int($0) }
     let cpu = unifiedDirectory.flatMap { Files.text($0 + "/cpu.stat") } ?? ""
-    statistics.cpuMicroseconds = cpu.split(separator: "\n").lazy.compactMap { line in
-      line.hasPrefix("usage_usec ") ? Int64(line.dropFirst(11)) : nil
-    }.first
+    statistics.cpuMicroseconds =
+      cpu.split(separator: "\n").lazy.compactMap { line in
+        line.hasPrefix("usage_usec ") ? Int64(line.dropFirst(11)) : nil
+      }.first
     return statistics
   }
 }

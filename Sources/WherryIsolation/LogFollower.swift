@@ -50,20 +50,32 @@ package struct LogFollower {
     return true
   }
 
-  /// False while the open file is still the current one.
+  /// False while the open file is still the current one. The shim may rotate between any two looks at the names: what
+  /// was opened must be what was found.
   private mutating func openSuccessor() -> Bool {
-    let files = LogFile.paths(path)
-    let inodes = files.map(Self.inode)
-    guard inodes.last != inode else { return false }
-    // The next younger after ours; the oldest when ours has been deleted meanwhile.
-    let place = inodes.lastIndex { $0 == inode }.map { $0 + 1 } ?? 0
-    guard let next = files[place...].first(where: { Self.inode($0) != nil }) else { return false }
-    // What was written between our last read and the rotation.
-    if readBlock() { return true }
-    close()
-    openFile(next)
-    return descriptor >= 0
+    for attempt in 0..<Self.attemptsMaximum {
+      let files = LogFile.paths(path)
+      let inodes = files.map(Self.inode)
+      guard inodes.last != inode else { return false }
+      var next = inodes.lastIndex { $0 == inode }.map { $0 + 1 }
+      // Not seen: moved while we looked, or, if it stays so, deleted; then on with the oldest.
+      if next == nil, attempt >= Self.attemptsMaximum / 2 { next = 0 }
+      guard let next, let place = inodes[next...].firstIndex(where: { $0 != nil }) else { continue }
+      // What was written between our last read and the rotation.
+      if readBlock() { return true }
+      var successor = self
+      successor.openFile(files[place])
+      if successor.descriptor >= 0, successor.inode == inodes[place] {
+        close()
+        self = successor
+        return true
+      }
+      successor.close()
+    }
+    return false
   }
+
+  private static let attemptsMaximum = 8
 
   private static func inode(_ path: String) -> ino_t? {
     var status = stat()

@@ -21,7 +21,7 @@ struct shim {
   int listener;
   int clients[CLIENTS_MAXIMUM];
   int32_t signal_meant;  // sent as SIGKILL because the workload does not handle it; reported as itself
-  struct stream streams[2];
+  struct stream streams[2];  // last, being large
 };
 
 /// Clones and launches. 0 once execve has happened, else 1 with the report filled in.

@@ -167,11 +167,13 @@ import WherryTestSupport
     guard let bench = Workbench(#function) else { return }
     let (end, _) = try bench.run(bench.container("a.run", ["serve"]))
     #expect(
-      end == .failedToStart(
-        step: "execute serve", errno: ENOENT, sentence: """
-          could not execute serve: No such file or directory (neither the program nor, for a script, its interpreter \
-          may be missing)
-          """))
+      end
+        == .failedToStart(
+          step: "execute serve", errno: ENOENT,
+          sentence: """
+            could not execute serve: No such file or directory (neither the program nor, for a script, its interpreter \
+            may be missing)
+            """))
   }
 
   @Test func nothingOfTheAgentIsInheritedButTheThreeStreams() throws {

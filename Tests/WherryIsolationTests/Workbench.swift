@@ -60,7 +60,8 @@ final class Workbench {
     return places.map { $0 + "/wherry-shim" }.first { access($0, X_OK) == 0 }
   }()
 
-  private static let busybox: [UInt8]? = ["/bin/busybox", "/usr/bin/busybox"].lazy.compactMap { TestFile.read($0) }.first
+  private static let busybox: [UInt8]? = ["/bin/busybox", "/usr/bin/busybox"].lazy.compactMap { TestFile.read($0) }
+    .first
 
   private func makeLayer(_ busybox: [UInt8]) {
     for path in ["bin", "etc", "proc", "sys", "dev", "tmp", "run", "var/tmp", "data"] {
