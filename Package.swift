@@ -117,7 +117,7 @@ let package = Package(
       name: "WherrySimulation",
       dependencies: ["WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryRollout", "WherryWire"],
       swiftSettings: strict),
-    .target(name: "WherryTestSupport", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
+    .target(name: "WherryTestSupport", dependencies: ["WherryJSON", "WherryModel", "WherryWire"], swiftSettings: strict),
   ]
 )
 
