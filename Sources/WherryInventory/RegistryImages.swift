@@ -1,3 +1,4 @@
+import Synchronization
 import WherryModel
 import WherryOCI
 import WherryTransfer
@@ -5,28 +6,53 @@ import WherryTransfer
 /// Asks registries, each time on a thread of its own: libcurl's easy interface blocks.
 struct RegistryImages: ImagePinning {
   let insecureRegistries: Set<String>
+  private let known = KnownAnswers()
+
+  init(insecureRegistries: Set<String>) { self.insecureRegistries = insecureRegistries }
 
   func pin(_ reference: String, platform: Platform) async throws -> PlannedImage {
-    try await OwnThread.run { [insecureRegistries] in
-      let resolver = ImageResolver(http: RegistryHTTP(), insecureRegistries: insecureRegistries)
+    try await OwnThread.run { [insecureRegistries, known] in
+      let resolver = ImageResolver(http: RegistryHTTP(known: known), insecureRegistries: insecureRegistries)
       return try resolver.resolve(reference, platform: platform)
+    }
+  }
+}
+
+/// Manifests and configurations that were asked for by digest: these never change, so only a tag is asked for again.
+private final class KnownAnswers: Sendable {
+  private static let countMaximum = 256
+  private static let bytesMaximum = 64 * 1_024
+  private let answers = Mutex<[String: HTTPAnswer]>([:])
+
+  subscript(url: String) -> HTTPAnswer? { answers.withLock { $0[url] } }
+
+  func remember(_ answer: HTTPAnswer, of url: String) {
+    guard url.contains("/sha256:"), answer.status == 200, answer.body.count <= Self.bytesMaximum else { return }
+    answers.withLock { answers in
+      if answers.count >= Self.countMaximum { answers.removeAll() }
+      answers[url] = answer
     }
   }
 }
 
 private struct RegistryHTTP: HTTPGetting {
   private let client: HTTPClient
+  private let known: KnownAnswers
 
-  init() {
+  init(known: KnownAnswers) {
     var configuration = HTTPClientConfiguration()
     configuration.userAgent = "wherry-inventory"
     client = HTTPClient(configuration: configuration)
+    self.known = known
   }
 
   func get(_ url: String, headers: [(String, String)], bodyBytesMaximum: Int) throws(Failure) -> HTTPAnswer {
+    if let answer = known[url] { return answer }
     do {
       let response = try client.send(HTTPRequest(url: url, headers: headers), maximumBodyBytes: bodyBytesMaximum)
-      return HTTPAnswer(status: response.status, headers: response.headers, body: response.body)
+      let answer = HTTPAnswer(status: response.status, headers: response.headers, body: response.body)
+      known.remember(answer, of: url)
+      return answer
     } catch {
       throw error.failure
     }

@@ -34,14 +34,19 @@ struct DashboardPage {
       states.reduce(0) { $0 + (fleet.byComponentState[$1.rawValue] ?? 0) }
     }
     let failing = count(.errored, .broken)
-    let active = deployments.filter { DeploymentState(rawValue: $0.state)?.isFinal == false }.count
-    return [
+    func deployments(_ states: DeploymentState...) -> Int {
+      self.deployments.filter { summary in states.contains { $0.rawValue == summary.state } }.count
+    }
+    let active = deployments(.rolling, .paused)
+    let halted = deployments(.halted)
+    let cards: [[String: Any]] = [
       ["label": "devices", "value": fleet.devices, "tone": ""],
       ["label": "online", "value": fleet.online, "tone": fleet.online == fleet.devices ? "good" : "busy"],
       ["label": "components running", "value": count(.running, .finished), "tone": "good"],
       ["label": "components failing", "value": failing, "tone": failing == 0 ? "" : "bad"],
       ["label": "deployments under way", "value": active, "tone": active == 0 ? "" : "busy"],
     ]
+    return halted == 0 ? cards : cards + [["label": "deployments halted", "value": halted, "tone": "bad"]]
   }
 
   private func row(_ device: DeviceSummary, columns: [ComponentName]) -> [String: Any] {

@@ -15,11 +15,19 @@ extension Response {
       status: status, headers: [.contentType: type], body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
   }
 
+  /// The reason phrases of RFC 9110 for the statuses that refusals have.
+  private static let titles: [Int: String] = [
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    409: "Conflict", 413: "Content Too Large", 416: "Range Not Satisfiable", 422: "Unprocessable Content",
+    500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+  ]
+
   /// RFC 9457.
   static func problem(_ refusal: Refusal) -> Response {
-    let status = HTTPResponse.Status(integerLiteral: refusal.status)
+    let title = titles[refusal.status] ?? "Refused"
+    let status = HTTPResponse.Status(code: refusal.status, reasonPhrase: title)
     let problem = Problem(
-      type: "urn:wherry:problem:\(refusal.code)", title: status.reasonPhrase, status: refusal.status,
+      type: "urn:wherry:problem:\(refusal.code)", title: title, status: refusal.status,
       detail: refusal.detail, remedy: refusal.remedy, errors: refusal.errors)
     var response = Response.json(problem.json, status)
     response.headers[.contentType] = "application/problem+json"
