@@ -44,7 +44,11 @@ package enum ConfigurationMerge {
     switch value {
     case .object(var members):
       guard let child = members[key] else { return value }
-      members[key] = rest.isEmpty ? nil : removing(rest, from: child)
+      if rest.isEmpty {
+        members.removeValue(forKey: key)
+      } else {
+        members[key] = removing(rest, from: child)
+      }
       return .object(members)
     case .array(var elements):
       guard let index = JSON.arrayIndex(key), index < elements.count else { return value }

@@ -4,16 +4,32 @@ import WherryModel
 enum DependencyOrder {
   /// Nil when there is a circle.
   static func sorted(_ dependencies: [ComponentName: Set<ComponentName>]) -> [ComponentName]? {
-    var waiting = dependencies.mapValues { $0.filter { dependencies[$0] != nil } }
-    var order: [ComponentName] = []
-    var isDone: Set<ComponentName> = []
-    while !waiting.isEmpty {
-      guard let next = waiting.filter({ $0.value.isSubset(of: isDone) }).keys.min() else { return nil }
-      waiting[next] = nil
-      isDone.insert(next)
-      order.append(next)
+    var missing: [ComponentName: Int] = [:]
+    var dependents: [ComponentName: [ComponentName]] = [:]
+    for (name, wanted) in dependencies {
+      let present = wanted.filter { dependencies[$0] != nil }
+      missing[name] = present.count
+      for dependency in present { dependents[dependency, default: []].append(name) }
     }
-    return order
+    // Last first, so that the next one is taken off the end.
+    var ready = missing.filter { $0.value == 0 }.keys.sorted(by: >)
+    var order: [ComponentName] = []
+    while let next = ready.popLast() {
+      order.append(next)
+      for dependent in dependents[next] ?? [] {
+        missing[dependent, default: 0] -= 1
+        if missing[dependent] == 0 { ready.insert(dependent, at: place(of: dependent, in: ready)) }
+      }
+    }
+    return order.count == dependencies.count ? order : nil
+  }
+
+  private static func place(of name: ComponentName, in descending: [ComponentName]) -> Int {
+    var range = descending.indices
+    while let middle = range.isEmpty ? nil : range.lowerBound + range.count / 2 {
+      range = descending[middle] > name ? (middle + 1)..<range.upperBound : range.lowerBound..<middle
+    }
+    return range.lowerBound
   }
 
   /// A circle, its first component repeated at its end.

@@ -4,21 +4,35 @@ import WherryModel
 package enum ManifestSelector {
   /// A recipe without manifests runs everywhere, with its recipe-wide lifecycle.
   package static func select(_ recipe: Recipe, for platform: Platform) -> Manifest? {
+    PlatformMatcher(platform).select(recipe)
+  }
+}
+
+/// A platform made ready to be compared with many manifests.
+struct PlatformMatcher {
+  private let attributes: [String: String]
+
+  init(_ platform: Platform) {
+    var attributes: [String: String] = [:]
+    for (key, value) in platform.attributes { attributes[key.lowercased()] = value }
+    self.attributes = attributes
+  }
+
+  func select(_ recipe: Recipe) -> Manifest? {
     if recipe.manifests.isEmpty { return Manifest() }
-    return recipe.manifests.first { matches($0.platform, platform) }
+    return recipe.manifests.first { matches($0.platform) }
   }
 
   /// Every attribute that the manifest names must match: the same word in any case, `*`, `all` or `any`, or `/regex/`.
-  static func matches(_ wanted: [String: String], _ platform: Platform) -> Bool {
-    var attributes: [String: String] = [:]
-    for (key, value) in platform.attributes { attributes[key.lowercased()] = value }
-    return wanted.allSatisfy { key, pattern in
+  func matches(_ wanted: [String: String]) -> Bool {
+    wanted.allSatisfy { key, pattern in
       // What a runtime is called is another product's affair: Greengrass recipes name its nuclei here.
-      if key.lowercased() == "runtime" { return true }
+      let key = key.lowercased()
+      if key == "runtime" { return true }
       if ["*", "all", "any"].contains(pattern.lowercased()) { return true }
-      guard let value = attributes[key.lowercased()] else { return false }
+      guard let value = attributes[key] else { return false }
       if pattern.utf8.count > 1, pattern.hasPrefix("/"), pattern.hasSuffix("/") {
-        return matches(value, regex: String(pattern.dropFirst().dropLast()))
+        return Self.matches(value, regex: String(pattern.dropFirst().dropLast()))
       }
       return value.lowercased() == pattern.lowercased()
     }

@@ -37,6 +37,7 @@ package enum PlanComposer {
     roots: [DeploymentRoots], catalog: Catalog, platform: Platform, images: [String: PlannedImage]
   ) throws(PlanningFailure) -> Plan {
     let roots = roots.sorted { $0.deployment < $1.deployment }
+    try checkUpdates(roots)
     var requirements: [RootRequirement] = []
     for root in roots {
       for (component, deployed) in root.components {
@@ -54,11 +55,42 @@ package enum PlanComposer {
     for (name, version) in versions {
       planned[name] = try component(name, version, roots, catalog: catalog, platform: platform, images: images)
     }
-    let order = DependencyOrder.sorted(planned.mapValues { Set($0.dependencies.keys) }) ?? []
+    guard let order = DependencyOrder.sorted(planned.mapValues { Set($0.dependencies.keys) }) else {
+      preconditionFailure("the resolver let a circle of dependencies through")
+    }
+    try checkPorts(order.compactMap { planned[$0] })
     return Plan(
       deployments: roots.map(\.deployment), components: order.compactMap { planned[$0] },
       // The newest deployment decides how the change is applied.
       policy: roots.last?.apply ?? ApplyPolicy())
+  }
+
+  /// What operators write into deployments and no single recipe can show to be wrong.
+  private static func checkUpdates(_ roots: [DeploymentRoots]) throws(PlanningFailure) {
+    for root in roots {
+      for (name, deployed) in root.components.sorted(by: { $0.key < $1.key }) {
+        if let merge = deployed.merge, merge.objectValue == nil {
+          throw .impossible(
+            "\(root.source): the configuration to merge into \(name) is not a map; write `{ key: value }`")
+        }
+        for pointer in deployed.reset where !pointer.isEmpty && !pointer.hasPrefix("/") {
+          throw .impossible("\(root.source): \(name) cannot reset \"\(pointer)\"; write a JSON pointer such as /key")
+        }
+      }
+    }
+  }
+
+  private static func checkPorts(_ components: [PlannedComponent]) throws(PlanningFailure) {
+    var owners: [String: ComponentName] = [:]
+    for component in components {
+      for port in component.container?.ports ?? [] {
+        let number = "\(port.host)/\(port.transport.rawValue)"
+        if let owner = owners.updateValue(component.name, forKey: number) {
+          throw .impossible(
+            "\(owner) and \(component.name) both publish port \(number) of the device; change the port of one of them")
+        }
+      }
+    }
   }
 
   private static func component(
@@ -69,8 +101,10 @@ package enum PlanComposer {
     else { throw .impossible("\(name) \(version) is not published or does not fit the platform") }
     var planned = PlannedComponent(name: name, version: version, recipe: entry.digest)
     planned.dependencies = entry.recipe.dependencies.mapValues(\.kind)
-    planned.lifecycle = lifecycle(of: manifest, in: entry.recipe)
     planned.artifacts = try artifacts(of: manifest, name, version)
+    if manifest.container == nil {
+      planned.lifecycle = manifest.lifecycle.isEmpty ? entry.recipe.lifecycle : manifest.lifecycle
+    }
     if let container = manifest.container {
       guard let image = images[container.image] else {
         throw .impossible("the image \(container.image) of \(name) \(version) was not pinned to a digest")
@@ -78,20 +112,27 @@ package enum PlanComposer {
       planned.container = container
       planned.image = image
     }
-    planned.configuration.defaults = entry.recipe.defaultConfiguration
-    for root in roots {
-      guard let deployed = root.components[name] else { continue }
-      planned.configuration.reset += deployed.reset
-      planned.configuration.merge = merged(planned.configuration.merge, deployed.merge)
-    }
+    planned.configuration = configuration(of: name, entry.recipe, roots)
     return planned
   }
 
-  /// The manifest's own steps, or the recipe's where it has none; environment of both, the manifest's first.
-  private static func lifecycle(of manifest: Manifest, in recipe: Recipe) -> Lifecycle {
-    var lifecycle = manifest.lifecycle.steps.isEmpty ? recipe.lifecycle : manifest.lifecycle
-    lifecycle.setenv = recipe.lifecycle.setenv.merging(manifest.lifecycle.setenv) { $1 }
-    return lifecycle
+  /// Several deployments may configure one component: the older is applied first, then the newer on top of it. A
+  /// RESET of the newer therefore also takes back what the older merges.
+  private static func configuration(
+    of name: ComponentName, _ recipe: Recipe, _ roots: [DeploymentRoots]
+  ) -> ConfigurationUpdate {
+    var update = ConfigurationUpdate()
+    update.defaults = recipe.defaultConfiguration
+    for root in roots {
+      guard let deployed = root.components[name] else { continue }
+      for pointer in deployed.reset {
+        if let merge = update.merge { update.merge = ConfigurationMerge.removing(pointer, from: merge) }
+        if !update.reset.contains(pointer) { update.reset.append(pointer) }
+      }
+      guard let merge = deployed.merge else { continue }
+      update.merge = update.merge.map { ConfigurationMerge.merging(merge, into: $0) } ?? merge
+    }
+    return update
   }
 
   private static func artifacts(
@@ -99,25 +140,25 @@ package enum PlanComposer {
   ) throws(PlanningFailure) -> [PlannedArtifact] {
     var planned: [PlannedArtifact] = []
     for artifact in manifest.artifacts {
+      let scheme = artifact.uri.prefix { $0 != ":" }.lowercased()
+      guard scheme != "docker", scheme != "oci" else {
+        throw .impossible(
+          "\(name) \(version) lists the image \(artifact.uri) as an artifact; give it a manifest with a Container"
+        )
+      }
       guard let digest = artifact.digest, let size = artifact.size else {
-        throw .impossible("the artifact \(artifact.uri) of \(name) \(version) has no digest; publish it with its file")
+        throw .impossible(
+          "the artifact \(artifact.uri) of \(name) \(version) has no digest and size; publish it with its file"
+        )
       }
       var entry = PlannedArtifact(
         fileName: artifact.fileName, digest: digest, size: size,
-        source: artifact.uri.hasPrefix("https:") ? artifact.uri : "wherry:")
+        source: scheme == "https" ? artifact.uri : "wherry:")
       entry.unarchive = artifact.unarchive
       entry.read = artifact.read
       entry.execute = artifact.execute
       planned.append(entry)
     }
     return planned
-  }
-
-  /// Several deployments may configure one component: objects are merged, the newer deployment's values win.
-  private static func merged(_ older: JSON?, _ newer: JSON?) -> JSON? {
-    guard let newer else { return older }
-    guard case .object(var members) = older, case .object(let changes) = newer else { return newer }
-    for (key, value) in changes { members[key] = merged(members[key], value) }
-    return .object(members)
   }
 }

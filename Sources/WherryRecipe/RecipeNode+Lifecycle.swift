@@ -76,7 +76,7 @@ extension RecipeNode {
 
   private func step(_ name: LifecycleStep) -> Step? {
     if isNull { return nil }
-    if case .scalar(let scalar) = node { return scalar.string.isEmpty ? nil : checked(Step(script: scalar.string)) }
+    if case .scalar(let scalar) = node { return scalar.string.isEmpty ? nil : text().map { Step(script: $0) } }
     var known = ["Script", "RequiresPrivilege", "Setenv", "Skipif", "Timeout"]
     if name == .bootstrap { known.append("BootstrapOnRollback") }
     guard case .mapping = node else {
@@ -97,7 +97,7 @@ extension RecipeNode {
       if step.timeoutVariable == nil { step.timeoutSeconds = node.integer(1...Step.timeoutSecondsMaximum) }
     }
     step.bootstrapOnRollback = fields["BootstrapOnRollback"]?.bool() ?? false
-    return checked(step)
+    return step
   }
 
   private func scriptText(_ fields: RecipeFields) -> String? {
@@ -108,11 +108,6 @@ extension RecipeNode {
   private func missingScript(_ fields: RecipeFields) -> String? {
     fields.node.report("the step has no Script", "add `Script:` with what it runs, or remove the step")
     return nil
-  }
-
-  private func checked(_ step: Step) -> Step {
-    if step.script.utf8.contains(0) { report("the script holds a NUL byte", "remove it") }
-    return step
   }
 
   /// The text when it is one variable, `{configuration:/…}`.

@@ -77,6 +77,9 @@ extension RecipeNode {
   private func artifacts() -> [Artifact] {
     var result: [Artifact] = []
     var names: Set<String> = []
+    if let count = list()?.count, count > 1_000 {
+      report("\(count) artifacts are too many", "pack them into an archive")
+    }
     for element in list() ?? [] {
       guard let artifact = element.artifact() else { continue }
       if !artifact.isImage, !names.insert(artifact.fileName).inserted {

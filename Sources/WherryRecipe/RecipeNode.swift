@@ -63,6 +63,7 @@ struct RecipeNode {
       expected("text", "write a value or remove the key")
       return nil
     }
+    if scalar.string.utf8.contains(0) { report("the text holds a NUL character", "remove it") }
     return scalar.string
   }
 
