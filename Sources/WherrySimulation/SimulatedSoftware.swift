@@ -10,7 +10,7 @@ enum Behaviour: Hashable, Sendable {
   case crashes(afterMilliseconds: Int64)
   /// Ends with an error the first time on each device, and is steady then.
   case stumbles
-  /// Ignores TERM.
+  /// Ignores TERM, and its shutdown script hangs.
   case stubborn
   /// Its health check never succeeds.
   case unhealthy

@@ -62,6 +62,7 @@ extension Simulation {
     let failure = ExitStatus(code: 1)
     switch id.step {
     case .install: return (random.milliseconds(5...200), workload.behaviour == .installFails ? failure : .success)
+    case .shutdown where workload.behaviour == .stubborn: return nil
     case .bootstrap, .startup, .shutdown, .recover, .uninstall: return (random.milliseconds(5...100), .success)
     case .run: break
     }

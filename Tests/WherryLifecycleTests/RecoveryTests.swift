@@ -29,6 +29,17 @@ import WherryModel
     #expect(bench.state("web") == .running)
   }
 
+  @Test func aStepThatEndedMeanwhileIsNotRunAgain() {
+    var bench = Bench()
+    bench.deploy(1, plan(process("hello", 1, [.install, .run])))
+    bench.tellNext()
+    #expect(bench.steps.last == "run hello.install 1.0.0")
+    // The world's news of its end comes while no agent is there to hear it.
+    bench.restartAgent()
+    bench.pass(5_000)
+    #expect(bench.steps == ["fetch 1", "run hello.install 1.0.0", "run hello.run 1.0.0", "commit 1"])
+  }
+
   @Test func afterAPowerCutEverythingStartsAgainFromWhatIsThere() {
     var bench = Bench()
     bench.complete(
