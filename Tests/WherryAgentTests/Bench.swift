@@ -25,7 +25,7 @@ enum TestFiles {
 final class Bench {
   static let device: DeviceName = "kiosk-1"
 
-  let directory = TemporaryDirectory()
+  let directory: TemporaryDirectory
   let clock = ManualClock()
   let runner = FakeRunner()
   let worker = FakeWorker()
@@ -34,25 +34,33 @@ final class Bench {
   private(set) var journal: CuttingJournal
   private(set) var engine: AgentEngine
   private(set) var logLines: [String] = []
+  /// Instead of the fake one.
+  private let makeRunner: (() throws -> any Runner)?
   var bootID = "boot-1"
 
   var paths: AgentPaths {
     AgentPaths(root: directory.file("lib"), run: directory.file("run"), logs: directory.file("log"))
   }
 
-  init(writesLeft: Int = .max) throws {
+  init(
+    writesLeft: Int = .max, directory: TemporaryDirectory = TemporaryDirectory(),
+    runner makeRunner: (() throws -> any Runner)? = nil
+  ) throws {
+    self.directory = directory
+    self.makeRunner = makeRunner
     for name in ["lib", "run", "log"] { TestFiles.makeDirectories(directory.file(name)) }
     let trust = directory.file("lib") + "/trust"
     TestFiles.makeDirectories(trust)
     for name in ["device.key", "device.crt", "ca.crt"] { TestFile.write(Array("pem".utf8), to: "\(trust)/\(name)") }
     let made = try Self.make(
-      directory, clock, runner, worker, signingKey, transport, bootID, writesLeft: writesLeft, log: { _ in })
+      directory, clock, try makeRunner?() ?? runner, worker, signingKey, transport, bootID, writesLeft: writesLeft,
+      log: { _ in })
     journal = made.journal
     engine = made.engine
   }
 
   private static func make(
-    _ directory: TemporaryDirectory, _ clock: ManualClock, _ runner: FakeRunner, _ worker: FakeWorker,
+    _ directory: TemporaryDirectory, _ clock: ManualClock, _ runner: any Runner, _ worker: FakeWorker,
     _ signingKey: Ed25519PrivateKey, _ transport: FakeTransport, _ bootID: String, writesLeft: Int,
     log: @escaping (String) -> Void
   ) throws -> (engine: AgentEngine, journal: CuttingJournal) {
@@ -91,12 +99,24 @@ final class Bench {
     }
   }
 
+  /// With real parts: waits for descriptors, and lets the bench's clock follow. False = it never came to be.
+  func runReally(until isMet: () -> Bool) -> Bool {
+    for _ in 0..<3_000 {
+      if isMet() { return true }
+      engine.turn(maximumWait: 10)
+      clock.advance(milliseconds: 10)
+      // The shims' log lines carry the real time.
+      clock.wall = SystemClock().wall
+    }
+    return false
+  }
+
   /// The agent is gone without a word; another one starts on what it left.
   func crash(writesLeft: Int = .max) throws {
     journal.close()
     transport = FakeTransport()
     let made = try Self.make(
-      directory, clock, runner, worker, signingKey, transport, bootID, writesLeft: writesLeft,
+      directory, clock, try makeRunner?() ?? runner, worker, signingKey, transport, bootID, writesLeft: writesLeft,
       log: { [weak self] in self?.logLines.append($0) })
     journal = made.journal
     engine = made.engine

@@ -220,5 +220,6 @@ final class CuttingJournal: Journal {
     try journal.outbox(after: sequence, limit: limit)
   }
 
+  func releaseMemory() { journal.releaseMemory() }
   func close() { journal.close() }
 }

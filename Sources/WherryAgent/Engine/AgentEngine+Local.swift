@@ -58,13 +58,17 @@ extension AgentEngine {
     machine.state.components.keys.sorted().compactMap { name in
       guard let component = machine.state.components[name] else { return nil }
       let report = component.report
-      let live = workloads.filter { $0.key.component == name }.sorted { $0.key < $1.key }
-      let main = live.first { $0.key.step == .run } ?? live.first
       return .members([
         ("name", .string(name.rawValue)), ("version", .string(report.version.description)),
         ("state", .string(report.state.rawValue)), ("restarts", .int(report.restarts)),
-        ("pid", main?.value.pid.map { .integer(Int64($0)) }), ("failure", report.failure?.json),
+        ("pid", processID(of: name).map { .integer(Int64($0)) }), ("failure", report.failure?.json),
       ])
     }
+  }
+
+  /// The host's pid of a component's first process.
+  package func processID(of name: ComponentName) -> Int32? {
+    let live = workloads.filter { $0.key.component == name }.sorted { $0.key < $1.key }
+    return (live.first { $0.key.step == .run } ?? live.first)?.value.pid
   }
 }

@@ -38,7 +38,8 @@ extension AgentEngine {
       add(server.descriptor, .listener)
       for client in server.clients { add(client.descriptor, .client(client), wantsWrite: client.wantsWrite) }
     }
-    poll(&entries, nfds_t(entries.count), timeout(maximumWait: milliseconds))
+    let wait = min(waitMilliseconds, milliseconds ?? .max)
+    poll(&entries, nfds_t(entries.count), Int32(clamping: wait))
     var transportEvents: Int16 = 0
     for (entry, source) in zip(entries, sources) where entry.revents != 0 {
       if case .transport = source { transportEvents = entry.revents } else { dispatch(source) }
@@ -82,11 +83,13 @@ extension AgentEngine {
     if let deadline = planFetch?.nextDeadline, now >= deadline { advancePlanFetch() }
     if outbox.isResendDue(now: now) { resendReports() }
     flushAcknowledgement()
+    calm()
     if !followers.isEmpty { advanceFollowers() }
   }
 
-  private func timeout(maximumWait: Int64?) -> Int32 {
-    var wait = maximumWait ?? Int64(Int32.max)
+  /// How long nothing is due.
+  package var waitMilliseconds: Int64 {
+    var wait = Int64(Int32.max)
     func due(_ instant: Instant?) {
       guard let instant else { return }
       wait = min(wait, max(0, instant.milliseconds(since: now)))
@@ -97,11 +100,12 @@ extension AgentEngine {
     due(planFetch?.nextDeadline)
     due(outbox.resendAt)
     due(outbox.flushAt)
+    due(calmAt)
     for probe in probes.values { due(probe.deadline) }
     if !followers.isEmpty { wait = min(wait, Self.followIntervalMilliseconds) }
     let isInboxDue = !inbox.isEmpty && retrySaveAt == nil
     if !chores.isEmpty || isInboxDue || (isGarbageDue && canCollectGarbage) { wait = 0 }
-    return Int32(clamping: wait)
+    return wait
   }
 
   var canCollectGarbage: Bool { fetch == nil && planFetch == nil && machine.state.deployment == nil }

@@ -58,6 +58,8 @@ package final class AgentEngine {
   var planFetch: PlanFetch?
   var chores: [any Chore] = []
   var isGarbageDue = false
+  /// When what the last deployment allocated is given back.
+  var calmAt: Instant?
   var outbox = Outbox()
   var followers: [LogFollowing] = []
   var server: LocalServer?
@@ -109,6 +111,7 @@ package final class AgentEngine {
     ports.transport.connect()
     pumpTransport(readable: false, writable: false)
     drain()
+    calmSoon()
   }
 
   private func adoptWorkloads() -> (alive: [WorkloadID: String], ended: [WorkloadID: ExitStatus]) {
@@ -219,7 +222,7 @@ package final class AgentEngine {
         "this plan is the device's state now",
         ["generation": "\(reference.generation)", "plan": reference.digest.short])
       isGarbageDue = true
-      Memory.trim()
+      calmSoon()
     }
   }
 
@@ -250,6 +253,16 @@ package final class AgentEngine {
   /// What one component had leaves; its data stays until no kept plan knows it.
   private func forget(_ name: ComponentName) {
     discard([paths.work(name), paths.overlays(name)])
+  }
+
+  /// A little later, when the dust has settled.
+  func calmSoon() { calmAt = now.advanced(bySeconds: 2) }
+
+  func calm() {
+    guard let due = calmAt, now >= due else { return }
+    calmAt = nil
+    ports.journal.releaseMemory()
+    Memory.trim()
   }
 
   // MARK: Chores
@@ -288,6 +301,5 @@ package final class AgentEngine {
       log.warning("\(error)")
       chores.removeFirst()
     }
-    if chores.isEmpty { Memory.trim() }
   }
 }

@@ -15,7 +15,7 @@ package final class SQLiteJournal: Journal {
   package init(path: String) throws(Failure) {
     do {
       // A small deployment writes a few pages: neither cache nor log need be large.
-      database = try SQLiteDatabase(path: path, cacheKiB: 256, checkpointPages: 200)
+      database = try SQLiteDatabase(path: path, cacheKiB: 64, checkpointPages: 200)
       try database.execute(
         """
         CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;

@@ -9,6 +9,8 @@ package protocol Journal: AnyObject {
   func save(_ write: JournalWrite) throws(Failure)
   /// Reports that the service has not acknowledged, oldest first, from `sequence` on.
   func outbox(after sequence: Int64, limit: Int) throws(Failure) -> [DeviceReport]
+  /// Gives back what it only holds to be quick.
+  func releaseMemory()
   func close()
 }
 

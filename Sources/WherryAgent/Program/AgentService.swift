@@ -48,7 +48,6 @@ struct AgentService {
       "ready",
       ["device": identity.name.rawValue, "milliseconds": "\(clock.now.milliseconds(since: began))"])
     Systemd.notify("READY=1")
-    Memory.trim()
     while !signals.hasArrived { engine.turn(wake: signals.descriptor) }
     Systemd.notify("STOPPING=1")
     engine.stop()

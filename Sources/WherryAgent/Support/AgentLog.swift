@@ -53,9 +53,9 @@ package struct AgentLog {
     guard level <= self.level else { return }
     var line = "\(Timestamp.text(of: SystemClock.wallNow)) \(level.word) \(message)"
     for (key, value) in metadata { line += " \(key)=\(Self.quoted(value))" }
-    // A line is a line, whatever a component's name or a broker's answer holds.
-    line.unicodeScalars.replace("\n".unicodeScalars, with: "\\n".unicodeScalars)
-    sink(line + "\n")
+    // A line is a line, whatever a broker's answer holds.
+    let bytes = line.utf8.map { $0 < 0x20 ? UInt8(ascii: " ") : $0 }
+    sink(String(decoding: bytes, as: UTF8.self) + "\n")
   }
 
   private static func quoted(_ value: String) -> String {
