@@ -28,7 +28,9 @@ int wherry_open_beneath(const char *root, const char *path) {
 int wherry_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
 // A socket's path must fit 108 bytes, which a directory of somebody's choice need not.
-static int at_socket(const char *directory, const char *name, int (*operation)(int, const struct sockaddr *, socklen_t)) {
+typedef int socket_operation(int, const struct sockaddr *, socklen_t);
+
+static int at_socket(const char *directory, const char *name, socket_operation *operation) {
   int place = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (place < 0) return -1;
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

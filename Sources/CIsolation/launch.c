@@ -111,6 +111,8 @@ static int run(const struct wherry_op *op) {
     }
     case WHERRY_OP_LIMIT: return limit(op);
     case WHERRY_OP_CHANGE_DIRECTORY: return chdir(wherry_string(op, 1)) < 0 ? errno : 0;
+    case WHERRY_OP_CLOSE_SLOTS:
+      return syscall(SYS_close_range, WHERRY_FD_REPORT + 1, ~0U, 0) < 0 ? errno : 0;
     case WHERRY_OP_EXECUTE: return execute(op);
     case WHERRY_OP_BOUNDING_SET:
     case WHERRY_OP_USER:

@@ -36,6 +36,7 @@ enum LaunchOperation: Hashable, Sendable {
   case capabilities(effective: UInt64, ambient: UInt64)
   case noNewPrivileges
   case seccomp(filter: [UInt8])
+  case closeSlots
   case changeDirectory(String)
   case execute(candidates: [String], arguments: [String], environment: [String])
 }
@@ -71,6 +72,7 @@ extension LaunchOperation {
     case .writeFile(let path, let text, let mayFail):
       Encoded(WHERRY_OP_WRITE_FILE, [path, text], numbers: [mayFail ? 1 : 0])
     case .limit(let limit, let soft, let hard): Encoded(WHERRY_OP_LIMIT, numbers: [limit.rawValue, soft, hard])
+    case .closeSlots: Encoded(WHERRY_OP_CLOSE_SLOTS)
     case .changeDirectory(let path): Encoded(WHERRY_OP_CHANGE_DIRECTORY, [path])
     case .execute(let candidates, let arguments, let environment):
       Encoded(

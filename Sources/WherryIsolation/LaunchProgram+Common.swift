@@ -99,6 +99,9 @@ extension LaunchProgram {
       let added = Capability.mask(spec.capabilities.subtracting(Capability.containerDefault)) ?? 0
       add("set capabilities", .capabilities(effective: added, ambient: added))
     }
+    // Before anything that a recipe or an image names is entered: /proc/self/fd would lead to what is open here, which
+    // lies outside of the root (CVE-2024-21626).
+    add("close what is open", .closeSlots)
     // As the user, so that root's rights do not reach into a directory that the user may not enter.
     add("change to the working directory", .changeDirectory(spec.workingDirectory))
     guard !spec.isPrivileged else { return }

@@ -37,6 +37,10 @@ extension LaunchProgram {
       let operation = mountNew("cgroup2", "/sys/fs/cgroup", [.readOnly, .noSetuid, .noDevices, .noExecution])
       add("mount /sys/fs/cgroup", operation)
     }
+    if spec.workingDirectory != "/" {
+      // As other runtimes do: an image may name one that no layer has.
+      add("make the working directory", .directory(path: spec.workingDirectory, mode: 0o755))
+    }
     addKernelFiles(spec)
     // An image brings no device nodes and no set-uid programs that work.
     var attributes: MountAttributes = [.noDevices]

@@ -37,6 +37,12 @@ struct WorkloadPreparation {
           remedy: "connect the device, or leave it out of Devices")
       }
       let target = parts.count > 1 && parts[1].hasPrefix("/") ? parts[1] : source
+      guard target.hasPrefix("/dev/"), !target.split(separator: "/").contains("..") else {
+        throw Failure(
+          .rejected, code: "workload.device",
+          message: "\(spec.id) asks for the device \(text), which is not under /dev",
+          remedy: "name it as /dev/NAME, or /dev/NAME:/dev/OTHER")
+      }
       let device = UInt64(status.st_rdev)
       nodes.append(
         DeviceNode(

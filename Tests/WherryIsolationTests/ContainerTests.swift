@@ -218,6 +218,26 @@ import WherryTestSupport
     #expect(try bench.run(spec).output == ["by name"])
   }
 
+  @Test func aWorkingDirectoryIsMadeWhenNoLayerHasIt() throws {
+    guard let bench = Workbench(#function) else { return }
+    var spec = bench.container("a.run", ["pwd"])
+    spec.workingDirectory = "/srv/app"
+    #expect(try bench.run(spec).output == ["/srv/app"])
+  }
+
+  @Test func noWorkingDirectoryLeadsOutOfTheRoot() throws {
+    guard let bench = Workbench(#function) else { return }
+    for descriptor in 3...80 {
+      var spec = bench.container("a.run", ["ls"])
+      spec.workingDirectory = "/proc/self/fd/\(descriptor)"
+      guard case .failedToStart(let step, _, _) = try bench.run(spec).end else {
+        Issue.record("descriptor \(descriptor) is a directory that it can be in")
+        return
+      }
+      #expect(["change to the working directory", "make the working directory"].contains(step))
+    }
+  }
+
   @Test func theTopmostLayerWins() throws {
     guard let bench = Workbench(#function) else { return }
     Files.makeDirectories(bench.directory.file("top:layer,with\\signs/data"))

@@ -37,7 +37,8 @@ import WherryModel
         "mount /sys", "mount /sys/fs/cgroup", "mount /proc", "open the low ports", "make /proc/bus read-only",
         "make /proc/fs read-only", "make /proc/irq read-only", "make /proc/sys read-only",
         "make /proc/sysrq-trigger read-only", "protect the root", "drop capabilities from the bounding set",
-        "become the user", "set capabilities", "change to the working directory", "forbid new privileges",
+        "become the user", "set capabilities", "close what is open", "change to the working directory",
+        "forbid new privileges",
         "load the seccomp filter", "execute serve",
       ])
   }
@@ -105,7 +106,8 @@ import WherryModel
         "take mounts from the host only", "open /w/work", "make the host read-only", "mount its own /tmp",
         "mount its own /var/tmp", "mount its own /dev/shm", "mount its own /dev/mqueue", "hide /w/trust",
         "mount /w/work on /w/work", "seal /w/trust", "mount /proc", "drop capabilities from the bounding set",
-        "become the user", "set capabilities", "change to the working directory", "forbid new privileges",
+        "become the user", "set capabilities", "close what is open", "change to the working directory",
+        "forbid new privileges",
         "load the seccomp filter", "execute /bin/sh",
       ])
     spec.isPrivileged = true

@@ -50,7 +50,8 @@ enum wherry_op_code {
   WHERRY_OP_MOUNT = 11,        // s1 = type, s2 = target (made when missing, no links on the way), s3… = key=value,
                                // n0 = MOUNT_ATTR_…, n1 = 1: only if the target is there
   WHERRY_OP_ATTACH = 12,       // n0 = slot, s1 = target (made when missing), n1 = MOUNT_ATTR_… to set, all the way down
-  WHERRY_OP_SET_ATTRIBUTES = 13,  // s1 = path, if there, n0 = MOUNT_ATTR_… to set, n1 = 1: all the way down
+  WHERRY_OP_SET_ATTRIBUTES = 13,  // s1 = path, if there, n0 = MOUNT_ATTR_… to set,
+                               // n1 = 1: all the way down
   WHERRY_OP_MASK = 14,         // s1 = path, if there: nothing can be read there any more; s2… = key=value for the
                                // tmpfs over a directory, n0 = 1: that is not read-only yet
   WHERRY_OP_READ_ONLY = 15,    // s1 = path, if there: bound over itself, read-only
@@ -65,6 +66,7 @@ enum wherry_op_code {
   WHERRY_OP_NO_NEW_PRIVILEGES = 24,
   WHERRY_OP_SECCOMP = 25,      // blob = struct sock_filter[]
   WHERRY_OP_CHANGE_DIRECTORY = 26,  // s1
+  WHERRY_OP_CLOSE_SLOTS = 28,  // everything that was opened on the way here
   WHERRY_OP_EXECUTE = 27,      // n0 = candidate paths, n1 = arguments, n2 = environment; strings in that order
 
   // For the shim; carried out before the clone.
