@@ -90,9 +90,9 @@ package final class MQTTTransport: Transport {
       abandonSocket()
     }
     phase = .idle
+    // The acknowledgements that came in time; the end itself was asked for and is not told.
     takeHappenings(now: .zero)
     backoff.reset()
-    events.append(.disconnected(reason: "disconnected on request"))
   }
 
   package func subscribe(_ filter: String, qos: Int) {
