@@ -126,7 +126,7 @@ let tests: [(String, [Target.Dependency])] = [
   ("WherryJSON", []),
   ("WherryModel", ["WherryJSON"]),
   ("WherryRecipe", ["WherryJSON", "WherryModel"]),
-  ("WherryPlanning", ["WherryJSON", "WherryModel"]),
+  ("WherryPlanning", ["WherryJSON", "WherryModel", "WherryRecipe", "WherryWire"]),
   ("WherryLifecycle", ["WherryJSON", "WherryModel", "WherryPlanning", "WherryWire"]),
   ("WherryRollout", ["WherryJSON", "WherryModel", "WherryWire"]),
   ("WherryWire", ["WherryJSON", "WherryModel"]),

@@ -69,8 +69,8 @@ package final class InventoryClient {
     }
   }
 
-  private func list<T>(_ path: String, key: String, _ body: (JSONCursor) throws -> T) throws -> [T] {
-    try decode(path, send("GET", path)) { try $0.require(key).array().map(body) }
+  private func list<T>(_ path: String, _ body: (JSONCursor) throws -> T) throws -> [T] {
+    try decode(path, send("GET", path)) { try $0.array().map(body) }
   }
 
   // MARK: Devices
@@ -80,7 +80,7 @@ package final class InventoryClient {
   }
 
   package func devices(group: GroupName?) throws -> [DeviceSummary] {
-    try list("/v1/devices" + (group.map { "?group=\($0)" } ?? ""), key: "devices") { try DeviceSummary($0) }
+    try list("/v1/devices" + (group.map { "?group=\($0)" } ?? "")) { try DeviceSummary($0) }
   }
 
   package func device(_ name: DeviceName) throws -> DeviceSummary {
@@ -107,13 +107,13 @@ package final class InventoryClient {
     try decode("claim", send("POST", "/v1/claims", body: request.json)) { try ClaimSummary($0) }
   }
 
-  package func claims() throws -> [ClaimSummary] { try list("/v1/claims", key: "claims") { try ClaimSummary($0) } }
+  package func claims() throws -> [ClaimSummary] { try list("/v1/claims") { try ClaimSummary($0) } }
 
   package func revokeClaim(_ id: String) throws { try send("DELETE", "/v1/claims/\(id)") }
 
   // MARK: Groups
 
-  package func groups() throws -> [GroupSummary] { try list("/v1/groups", key: "groups") { try GroupSummary($0) } }
+  package func groups() throws -> [GroupSummary] { try list("/v1/groups") { try GroupSummary($0) } }
 
   package func group(_ name: GroupName) throws -> GroupSummary {
     try decode("group", send("GET", "/v1/groups/\(name)")) { try GroupSummary($0) }
@@ -134,11 +134,11 @@ package final class InventoryClient {
   // MARK: Components
 
   package func components() throws -> [ComponentVersionSummary] {
-    try list("/v1/components", key: "components") { try ComponentVersionSummary($0) }
+    try list("/v1/components") { try ComponentVersionSummary($0) }
   }
 
   package func versions(of name: ComponentName) throws -> [ComponentVersionSummary] {
-    try list("/v1/components/\(name)", key: "versions") { try ComponentVersionSummary($0) }
+    try list("/v1/components/\(name)") { try ComponentVersionSummary($0) }
   }
 
   package func recipe(_ name: ComponentName, _ version: Version) throws -> Recipe {
@@ -183,7 +183,7 @@ package final class InventoryClient {
   }
 
   package func deployments() throws -> [DeploymentSummary] {
-    try list("/v1/deployments", key: "deployments") { try DeploymentSummary($0) }
+    try list("/v1/deployments") { try DeploymentSummary($0) }
   }
 
   package func deployment(_ id: DeploymentID) throws -> DeploymentSummary {

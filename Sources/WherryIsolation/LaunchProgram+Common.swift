@@ -46,8 +46,6 @@ extension LaunchProgram {
   private mutating func addSettings(_ spec: WorkloadSpec, _ context: LaunchContext) {
     var namespaces = Namespace.mount | Namespace.pid | Namespace.ipc | Namespace.hostName
     if spec.network == .none { namespaces |= Namespace.network }
-    // A cgroup namespace is rooted where its maker is: with v1 controllers that is only right after joining them.
-    if context.cgroupFiles.isEmpty { namespaces |= Namespace.cgroup }
     add("clone", .clone(namespaces: namespaces))
     if let cgroup = context.unifiedCgroup { add("be born in the cgroup", .cloneInto(cgroup: cgroup)) }
     if let file = context.memoryEvents { add("watch the memory", .watchMemory(file: file)) }
@@ -58,7 +56,8 @@ extension LaunchProgram {
     // The agent may be protected from the memory killer; what it starts is not.
     add("set the memory killer's score", .writeFile(path: "/proc/self/oom_score_adj", text: "0", mayFail: true))
     for file in context.cgroupFiles { add("join the cgroup \(file)", .joinCgroup(file: file)) }
-    if !context.cgroupFiles.isEmpty { add("make a cgroup namespace", .unshare(namespaces: Namespace.cgroup)) }
+    // Not at the clone: a cgroup namespace is rooted where its maker is, and that would be the shim's cgroup.
+    add("make a cgroup namespace", .unshare(namespaces: Namespace.cgroup))
     if let path = context.networkNamespace {
       let slot = newSlot()
       add("open the network namespace", .open(path: path, slot: slot))

@@ -1,6 +1,7 @@
 extension JSON {
   /// One spelling for one value: keys in the order of their UTF-8 bytes, no blanks, shortest escapes. What is signed
-  /// or named by digest is written like this. (RFC 8785 orders keys by UTF-16 units; ours differ only beyond U+FFFF.)
+  /// or named by digest is written like this. (RFC 8785 orders keys by UTF-16 units; ours differ only beyond U+FFFF. Integers are
+  /// written exactly, where it would round those beyond 2^53.)
   package var canonical: String { String(decoding: canonicalBytes, as: UTF8.self) }
 
   package var canonicalBytes: [UInt8] {
@@ -42,7 +43,7 @@ extension JSON {
     if let whole = Int64(exactly: value) {
       bytes += String(whole).utf8
     } else {
-      bytes += value.description.utf8
+      bytes += JSONNumber.canonical(value).utf8
     }
   }
 

@@ -62,14 +62,36 @@ extension JSONCursor {
     return port
   }
 
+  /// Bytes or milliseconds. The bound keeps every sum of a message's sizes from overflowing.
   package func size() throws(JSONShapeError) -> Int64 {
     let value = try integer()
-    guard value >= 0 else { throw fail("a size cannot be negative") }
+    guard (0...1 << 53).contains(value) else { throw fail("\(value) is not between 0 and 2^53") }
     return value
   }
 
+  /// A number of things, none included.
+  package func count(maximum: Int = 1_000_000_000) throws(JSONShapeError) -> Int {
+    let value = try int()
+    guard (0...maximum).contains(value) else { throw fail("\(value) is not between 0 and \(maximum)") }
+    return value
+  }
+
+  package func deployment() throws(JSONShapeError) -> DeploymentID {
+    let value = try integer()
+    guard value >= 0 else { throw fail("a deployment's number cannot be negative") }
+    return DeploymentID(value)
+  }
+
+  package func sequence() throws(JSONShapeError) -> Int64 {
+    let value = try integer()
+    guard value >= 0 else { throw fail("a sequence cannot be negative") }
+    return value
+  }
+
+  /// A DSSE verifier must take both alphabets (protocol.md).
   package func base64() throws(JSONShapeError) -> [UInt8] {
-    guard let bytes = Base64.decode(try string()) else { throw fail("expected base64") }
+    let text = try string()
+    guard let bytes = Base64.decode(text) ?? Base64.decodeURL(text) else { throw fail("expected base64") }
     return bytes
   }
 

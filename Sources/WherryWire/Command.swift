@@ -11,6 +11,9 @@ package enum CommandBody: Hashable, Sendable {
 
 /// The payload of `commands`.
 package struct Command: Hashable, Sendable, WireValue {
+  /// Lines of log at once.
+  package static let tailMaximum = 100_000
+
   package var id: String
   package var body: CommandBody
   /// Milliseconds since 1970; a command that arrives later is dropped.
@@ -44,7 +47,7 @@ package struct Command: Hashable, Sendable, WireValue {
     switch try verb.string() {
     case "logs":
       body = .logs(
-        component: try cursor.require("component").name(), tail: try cursor.optional("tail")?.int() ?? 0,
+        component: try cursor.require("component").name(), tail: try cursor.optional("tail")?.count(maximum: Self.tailMaximum) ?? 0,
         follow: try cursor.optional("follow")?.bool() ?? false)
     case "restart": body = .restart(component: try cursor.require("component").name())
     case "cancel": body = .cancel(id: try cursor.require("target").string())
@@ -78,8 +81,9 @@ package struct CommandResult: Hashable, Sendable, WireValue {
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    try cursor.requireVersion("the result")
     id = try cursor.require("id").string()
-    sequence = try cursor.require("sequence").int()
+    sequence = try cursor.require("sequence").count()
     lines = try cursor.require("lines").strings()
     isLast = try cursor.require("isLast").bool()
     failure = nil

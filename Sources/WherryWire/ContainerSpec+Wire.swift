@@ -90,8 +90,8 @@ extension Resources: WireValue {
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     self.init(
-      cpuMillis: try cursor.optional("cpuMillis")?.int(), memoryBytes: try cursor.optional("memoryBytes")?.size(),
-      pids: try cursor.optional("pids")?.int())
+      cpuMillis: try cursor.optional("cpuMillis")?.count(), memoryBytes: try cursor.optional("memoryBytes")?.size(),
+      pids: try cursor.optional("pids")?.count())
   }
 }
 
@@ -121,7 +121,7 @@ extension HealthCheck: WireValue {
     }
     intervalMilliseconds = try cursor.require("intervalMilliseconds").size()
     timeoutMilliseconds = try cursor.require("timeoutMilliseconds").size()
-    retries = try cursor.require("retries").int()
+    retries = try cursor.require("retries").count()
     startPeriodMilliseconds = try cursor.require("startPeriodMilliseconds").size()
   }
 }

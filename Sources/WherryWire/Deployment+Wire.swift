@@ -43,7 +43,7 @@ extension Deployment: WireValue {
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     let request = try DeploymentRequest(cursor)
     self.init(
-      id: DeploymentID(try cursor.require("id").integer()), target: request.target, components: request.components,
+      id: try cursor.require("id").deployment(), target: request.target, components: request.components,
       rollout: request.rollout, apply: request.apply)
   }
 }
@@ -70,15 +70,15 @@ extension RolloutPolicy: WireValue {
       guard (1...100).contains(waves.count) else { throw value.fail("a rollout has 1 to 100 waves") }
     }
     if let value = try cursor.optional("soakMilliseconds") { soakMilliseconds = try value.size() }
-    if let value = try cursor.optional("failuresMaximum") { failuresMaximum = try Self.natural(value) }
-    if let value = try cursor.optional("concurrencyMaximum") { concurrencyMaximum = try Self.natural(value) }
-    if let value = try cursor.optional("deviceTimeoutSeconds") { deviceTimeoutSeconds = try Self.natural(value) }
+    if let value = try cursor.optional("failuresMaximum") { failuresMaximum = try value.count() }
+    if let value = try cursor.optional("concurrencyMaximum") { concurrencyMaximum = try value.count() }
+    if let value = try cursor.optional("deviceTimeoutSeconds") { deviceTimeoutSeconds = try value.count() }
     if let value = try cursor.optional("onFailure") { onFailure = try value.word() }
   }
 
   private static func size(_ cursor: JSONCursor) throws(JSONShapeError) -> Size {
     if let count = try cursor.optional("count") {
-      let value = try count.int()
+      let value = try count.count()
       guard value > 0 else { throw count.fail("a wave has at least one device") }
       return .count(value)
     }
@@ -86,11 +86,5 @@ extension RolloutPolicy: WireValue {
     let value = try percent.int()
     guard (1...100).contains(value) else { throw percent.fail("\(value) is not between 1 and 100 percent") }
     return .percent(value)
-  }
-
-  private static func natural(_ cursor: JSONCursor) throws(JSONShapeError) -> Int {
-    let value = try cursor.int()
-    guard value >= 0 else { throw cursor.fail("\(value) is negative; use 0 or more") }
-    return value
   }
 }

@@ -112,6 +112,7 @@ package struct DesiredMessage: Hashable, Sendable, WireValue {
   package var json: JSON { .members([("envelope", envelope.json), ("plan", plan.map(JSON.string))]) }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    try cursor.requireVersion("the desired state")
     envelope = try Envelope(cursor.require("envelope"))
     plan = try cursor.optional("plan")?.string()
   }

@@ -16,7 +16,7 @@ extension Plan: WireValue {
     try cursor.requireVersion("the plan")
     self.init(
       deployments: try cursor.require("deployments").list { (element) throws(JSONShapeError) in
-        DeploymentID(try element.integer())
+        try element.deployment()
       },
       components: try cursor.require("components").list { (element) throws(JSONShapeError) in
         try PlannedComponent(element)

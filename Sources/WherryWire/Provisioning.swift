@@ -20,6 +20,7 @@ package struct ProvisioningRequest: Hashable, Sendable, WireValue {
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    try cursor.requireVersion("the provisioning request")
     device = try cursor.require("device").name()
     csr = try cursor.require("csr").string()
     platform = try Platform(cursor.require("platform"))
@@ -61,7 +62,8 @@ package struct TrustRoot: Hashable, Sendable, WireValue {
   package var json: JSON { ["version": .int(version), "keys": .array(keys.map(\.json))] }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
-    version = try cursor.require("version").int()
+    try cursor.requireVersion("the trust root")
+    version = try cursor.require("version").count()
     keys = try cursor.require("keys").list { (element) throws(JSONShapeError) in try SigningKey(element) }
   }
 }
@@ -100,6 +102,7 @@ package struct ProvisioningResponse: Hashable, Sendable, WireValue {
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    try cursor.requireVersion("the provisioning answer")
     device = try cursor.require("device").name()
     certificate = try cursor.require("certificate").string()
     authority = try cursor.require("authority").string()

@@ -3,9 +3,11 @@ import WherryModel
 
 /// Canonical JSON of a recipe: its digest is computed over this text.
 extension Recipe: WireValue {
+  package static let formatVersion = "2020-01-25"
+
   package var json: JSON {
     .members([
-      ("recipeFormatVersion", "2020-01-25"), ("name", .string(name.rawValue)),
+      ("recipeFormatVersion", .string(Self.formatVersion)), ("name", .string(name.rawValue)),
       ("version", .string(version.description)), ("type", .string(type)),
       ("summary", summary.nonEmpty.map(JSON.string)), ("publisher", publisher.nonEmpty.map(JSON.string)),
       ("defaultConfiguration", defaultConfiguration),
@@ -20,6 +22,10 @@ extension Recipe: WireValue {
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    let format = try cursor.require("recipeFormatVersion")
+    guard try format.string() == Self.formatVersion else {
+      throw format.fail("recipe format \(format.json) is not known here, only \(Self.formatVersion)")
+    }
     self.init(name: try cursor.require("name").name(), version: try cursor.require("version").version())
     if let type = try cursor.optional("type")?.string() { self.type = type }
     summary = try cursor.optional("summary")?.string() ?? ""

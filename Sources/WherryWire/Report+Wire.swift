@@ -17,7 +17,9 @@ extension Failure: WireValue {
     self.init(
       try cursor.require("class").choice(), code: try cursor.require("code").string(),
       message: try cursor.require("message").string(), remedy: try cursor.optional("remedy")?.string() ?? "",
-      component: try cursor.optional("component")?.name(), log: try cursor.optional("log")?.strings() ?? [])
+      component: try cursor.optional("component")?.name(), 
+      // The last lines are the ones that explain.
+      log: (try cursor.optional("log")?.strings() ?? []).suffix(Self.logLinesMaximum))
   }
 }
 
@@ -32,7 +34,7 @@ extension ComponentReport: WireValue {
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     self.init(
       name: try cursor.require("name").name(), version: try cursor.require("version").version(),
-      state: try cursor.require("state").choice(), restarts: try cursor.optional("restarts")?.int() ?? 0)
+      state: try cursor.require("state").choice(), restarts: try cursor.optional("restarts")?.count() ?? 0)
     if let value = try cursor.optional("failure") { failure = try Failure(value) }
   }
 }
@@ -51,7 +53,7 @@ extension DeviceReport: WireValue {
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     try cursor.requireVersion("the report")
     self.init(
-      sequence: try cursor.require("sequence").integer(), generation: try cursor.require("generation").generation(),
+      sequence: try cursor.require("sequence").sequence(), generation: try cursor.require("generation").generation(),
       status: try cursor.optional("status")?.choice(),
       components: try cursor.require("components").list { (element) throws(JSONShapeError) in
         try ComponentReport(element)
@@ -70,6 +72,7 @@ extension Presence: WireValue {
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    try cursor.requireVersion("the presence")
     self.init(
       isOnline: try cursor.require("isOnline").bool(),
       agentVersion: try cursor.optional("agentVersion")?.string() ?? "",
@@ -87,5 +90,8 @@ package struct Acknowledgement: Hashable, Sendable, WireValue {
   package var sequence: Int64
   package init(sequence: Int64) { self.sequence = sequence }
   package var json: JSON { ["sequence": .integer(sequence)] }
-  package init(_ cursor: JSONCursor) throws(JSONShapeError) { sequence = try cursor.require("sequence").integer() }
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    try cursor.requireVersion("the acknowledgement")
+    sequence = try cursor.require("sequence").sequence()
+  }
 }

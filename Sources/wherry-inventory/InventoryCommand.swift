@@ -112,10 +112,14 @@ private func makeLogger() -> Logger {
   Logger(label: "wherry-inventory") { StreamLogHandler.standardError(label: $0) }
 }
 
-/// A refusal is one sentence on standard error, not a crash.
+/// What stops the service is one sentence on standard error, not a crash. Wrong options stay ArgumentParser's.
 private func reportingRefusals(_ body: () async throws -> Void) async throws {
-  do { try await body() } catch let refusal as Refusal {
-    say("wherry-inventory: \(refusal)", to: 2)
+  do {
+    try await body()
+  } catch let error as ValidationError {
+    throw error
+  } catch {
+    say("wherry-inventory: \(error)", to: 2)
     throw ExitCode(1)
   }
 }

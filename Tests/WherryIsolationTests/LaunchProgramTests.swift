@@ -29,7 +29,8 @@ import WherryModel
     let program = LaunchProgram.build(spec, context)
     #expect(
       words(program).filter { !$0.hasPrefix("make /dev/") && !$0.hasPrefix("mask ") } == [
-        "clone", "be born in the cgroup", "write the log", "set the memory killer's score", "bring the loopback up",
+        "clone", "be born in the cgroup", "write the log", "set the memory killer's score",
+        "make a cgroup namespace", "bring the loopback up",
         "set the host name", "limit core files", "limit open files", "make mounts private", "open /d/data",
         "open /run/w/hosts", "open /l/2", "open /l/1", "open /s/upper", "open /s/work", "mount the overlay root",
         "make the overlay the root", "mount /tmp", "mount /run", "mount /var/tmp", "mount /d/data on /data",
@@ -49,8 +50,8 @@ import WherryModel
     func step(_ words: String) throws -> LaunchOperation {
       try #require(steps.first { $0.words == words }?.operation, "no step \"\(words)\"")
     }
-    // NEWNS, NEWPID, NEWIPC, NEWUTS, NEWNET and NEWCGROUP.
-    #expect(try step("clone") == .clone(namespaces: 0x6E02_0000))
+    // NEWNS, NEWPID, NEWIPC, NEWUTS, and NEWNET.
+    #expect(try step("clone") == .clone(namespaces: 0x6C02_0000))
     #expect(
       try step("mount the overlay root")
         == .overlay(
@@ -73,7 +74,7 @@ import WherryModel
           environment: ["PATH=/usr/bin:/bin"]))
   }
 
-  @Test func withLegacyControllersTheCgroupNamespaceIsMadeAfterJoining() {
+  @Test func theCgroupNamespaceIsMadeAfterJoining() {
     var (spec, context) = Self.container()
     context.cgroupFiles = ["/cg/cpu/w/tasks", "/cg/memory/w/tasks"]
     context.memoryEvents = "/cg/memory/w/memory.oom_control"
@@ -102,7 +103,8 @@ import WherryModel
     }
     #expect(
       kept == [
-        "clone", "write the log", "set the memory killer's score", "limit core files", "limit open files",
+        "clone", "write the log", "set the memory killer's score", "make a cgroup namespace", "limit core files",
+        "limit open files",
         "take mounts from the host only", "open /w/work", "make the host read-only", "mount its own /tmp",
         "mount its own /var/tmp", "mount its own /dev/shm", "mount its own /dev/mqueue", "hide /w/trust",
         "mount /w/work on /w/work", "seal /w/trust", "mount /proc", "drop capabilities from the bounding set",

@@ -13,7 +13,7 @@ final class Workbench {
   private(set) var host: WorkloadHost
 
   /// Nil, with the reason printed, where the kernel cannot be asked.
-  init?(_ name: String, subnet: String? = nil) {
+  init?(_ name: String, subnet: String? = nil, cgroupRoot: (TemporaryDirectory) -> String? = { _ in nil }) {
     guard getuid() == 0 else {
       print("\(name): not root, so nothing can be started for real")
       return nil
@@ -30,7 +30,7 @@ final class Workbench {
     let agentID = "t\(getpid() % 100_000)\(Self.next())"
     var configuration = HostConfiguration(
       agentID: agentID, stateDirectory: directory.file("run"), shimPath: shim, subnet: subnet)
-    configuration.publishAddress = nil
+    if let root = cgroupRoot(directory) { configuration.cgroupRoot = root }
     self.configuration = configuration
     do {
       host = try WorkloadHost(configuration)

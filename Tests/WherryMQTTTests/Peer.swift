@@ -1,73 +1,18 @@
-import Glibc
-import WherryMQTT
-import WherryModel
+import WherryTestSupport
 import WherryWire
 
-/// A transport with everything that it has told.
-final class Peer {
-  let transport: MQTTTransport
-  private(set) var events: [TransportEvent] = []
-  /// How often it was woken.
-  private(set) var pumps = 0
+typealias Peer = DrivenTransport
 
-  init(_ transport: MQTTTransport) { self.transport = transport }
-
-  static func now() -> Instant {
-    var time = timespec()
-    clock_gettime(CLOCK_BOOTTIME, &time)
-    return Instant(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+extension DrivenTransport {
+  static func drive(_ peers: DrivenTransport..., limitSeconds: Int = 30, until isMet: () -> Bool) -> Bool {
+    drive(peers, limitSeconds: limitSeconds, until: isMet)
   }
 
-  func pump(readable: Bool, writable: Bool, now: Instant = Peer.now()) {
-    pumps += 1
-    events += transport.pump(readable: readable, writable: writable, now: now)
-  }
-
-  /// Polls all of them until the condition holds; false when it does not within the limit, which is far beyond what
-  /// any of the tests needs.
-  static func drive(_ peers: Peer..., limitSeconds: Int = 30, until isMet: () -> Bool) -> Bool {
-    let limit = now().advanced(bySeconds: limitSeconds)
-    while !isMet() {
-      if now() >= limit { return false }
-      var timeout: Int64 = 50
-      var entries = peers.map { peer in
-        if let deadline = peer.transport.nextDeadline { timeout = min(timeout, deadline.milliseconds(since: now())) }
-        let events = Int16(POLLIN) | (peer.transport.wantsWrite ? Int16(POLLOUT) : 0)
-        return pollfd(fd: peer.transport.pollDescriptor, events: events, revents: 0)
-      }
-      poll(&entries, nfds_t(entries.count), Int32(max(0, timeout)))
-      for (peer, entry) in zip(peers, entries) {
-        let isReadable = entry.revents & Int16(POLLIN | POLLERR | POLLHUP) != 0
-        let isWritable = entry.revents & Int16(POLLOUT) != 0
-        let isDue = peer.transport.nextDeadline.map { $0 <= now() } ?? false
-        if isReadable || isWritable || isDue { peer.pump(readable: isReadable, writable: isWritable) }
-      }
-    }
-    return true
-  }
-
-  // MARK: - What was told
-
-  var connects: Int {
-    events.count { if case .connected = $0 { true } else { false } }
-  }
+  var connects: Int { connections.count }
   var disconnects: [String] {
     events.compactMap { if case .disconnected(let reason) = $0 { reason } else { nil } }
   }
-  var messages: [TransportMessage] {
-    events.compactMap { if case .received(let message) = $0 { message } else { nil } }
-  }
-  var texts: [String] { messages.map { String(decoding: $0.payload, as: UTF8.self) } }
   var refusals: [String] {
     events.compactMap { if case .refused(let reason) = $0 { reason } else { nil } }
-  }
-  var published: [Int] {
-    events.compactMap { if case .published(let token) = $0 { token } else { nil } }
-  }
-  func subscriptions(_ filter: String) -> Int { events.count { $0 == .subscribed(topicFilter: filter) } }
-
-  @discardableResult
-  func say(_ text: String, on topic: String, qos: Int = 1, retain: Bool = false) -> Int {
-    transport.publish(topic, payload: Array(text.utf8), qos: qos, retain: retain, expirySeconds: nil)
   }
 }

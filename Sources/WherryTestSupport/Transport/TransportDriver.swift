@@ -6,6 +6,8 @@ import WherryWire
 package final class DrivenTransport {
   package let transport: any Transport
   package private(set) var events: [TransportEvent] = []
+  /// How often it was woken.
+  package private(set) var pumps = 0
 
   package init(_ transport: any Transport) { self.transport = transport }
 
@@ -15,8 +17,9 @@ package final class DrivenTransport {
     return Instant(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
   }
 
-  package func pump(readable: Bool, writable: Bool) {
-    events += transport.pump(readable: readable, writable: writable, now: Self.now())
+  package func pump(readable: Bool, writable: Bool, now: Instant = DrivenTransport.now()) {
+    pumps += 1
+    events += transport.pump(readable: readable, writable: writable, now: now)
   }
 
   package func forget() { events = [] }

@@ -33,8 +33,8 @@ package struct ClaimRequest: Hashable, Sendable, WireValue {
     groups =
       try cursor.optional("groups")?.list { (element) throws(JSONShapeError) in try element.name(GroupName.self) } ?? []
     labels = try cursor.optional("labels")?.stringMap() ?? [:]
-    if let value = try cursor.optional("expiresInSeconds") { expiresInSeconds = try value.int() }
-    if let value = try cursor.optional("uses") { uses = try value.int() }
+    if let value = try cursor.optional("expiresInSeconds") { expiresInSeconds = try value.count() }
+    if let value = try cursor.optional("uses") { uses = try value.count() }
   }
 }
 

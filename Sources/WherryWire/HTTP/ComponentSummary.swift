@@ -61,6 +61,6 @@ package struct GroupSummary: Hashable, Sendable, WireValue {
     name = try cursor.require("name").name()
     devices = try cursor.require("devices").list { (element) throws(JSONShapeError) in try element.name() }
     deployment = nil
-    if let value = try cursor.optional("deployment") { deployment = DeploymentID(try value.integer()) }
+    if let value = try cursor.optional("deployment") { deployment = try value.deployment() }
   }
 }

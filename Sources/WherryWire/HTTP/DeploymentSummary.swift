@@ -114,7 +114,7 @@ package struct DeploymentSummary: Hashable, Sendable, WireValue {
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
-    id = DeploymentID(try cursor.require("id").integer())
+    id = try cursor.require("id").deployment()
     target = try DeploymentTarget(cursor.require("target"))
     components = try cursor.require("components").named { (element) throws(JSONShapeError) in try element.string() }
     state = try cursor.require("state").string()
