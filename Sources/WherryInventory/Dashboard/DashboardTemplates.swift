@@ -89,7 +89,8 @@ enum DashboardTemplates {
     <h2>Failures</h2>
     {{#failures}}
     <article class="failure" data-device="{{device}}">
-    <h3><span class="chip bad">{{class}}</span> {{device}}{{#component}} · {{.}}{{/component}} <code>{{code}}</code></h3>
+    <h3><span class="chip bad">{{class}}</span> {{device}}{{#component}} · {{.}}{{/component}}
+    <code>{{code}}</code></h3>
     <p>{{message}}</p>
     {{#remedy}}<p class="remedy">{{.}}</p>{{/remedy}}
     {{#log}}<pre>{{.}}</pre>{{/log}}
@@ -114,7 +115,8 @@ enum DashboardTemplates {
     <form method="post" action="/login">
     <h1>Wherry</h1>
     {{#refused}}<p class="reason" role="alert">{{.}}</p>{{/refused}}
-    <label>Operator token <input name="token" type="password" autocomplete="current-password" required autofocus></label>
+    <label>Operator token
+    <input name="token" type="password" autocomplete="current-password" required autofocus></label>
     <button>Log in</button>
     </form>
     </body>

@@ -45,7 +45,8 @@ extension InventoryEngine {
       guard known.digest == digest else {
         throw Refusal(
           409, "component.conflict",
-          "\(recipe.name) \(recipe.version) was published with other content (\(known.digest.short), now \(digest.short))",
+          "\(recipe.name) \(recipe.version) was published with other content "
+            + "(\(known.digest.short), now \(digest.short))",
           remedy: "versions never change: raise ComponentVersion and publish again")
       }
       return Publication(summary: summary(of: known), isNew: false)
