@@ -44,7 +44,8 @@ extension JSONCursor {
   }
 
   /// For enumerations that are not CaseIterable.
-  package func word<E: RawRepresentable>(_ type: E.Type = E.self) throws(JSONShapeError) -> E where E.RawValue == String {
+  package func word<E: RawRepresentable>(_ type: E.Type = E.self) throws(JSONShapeError) -> E
+  where E.RawValue == String {
     let text = try string()
     guard let value = E(rawValue: text) else { throw fail("\"\(text.prefix(80))\" is not known here") }
     return value

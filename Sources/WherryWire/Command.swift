@@ -47,7 +47,8 @@ package struct Command: Hashable, Sendable, WireValue {
     switch try verb.string() {
     case "logs":
       body = .logs(
-        component: try cursor.require("component").name(), tail: try cursor.optional("tail")?.count(maximum: Self.tailMaximum) ?? 0,
+        component: try cursor.require("component").name(),
+        tail: try cursor.optional("tail")?.count(maximum: Self.tailMaximum) ?? 0,
         follow: try cursor.optional("follow")?.bool() ?? false)
     case "restart": body = .restart(component: try cursor.require("component").name())
     case "cancel": body = .cancel(id: try cursor.require("target").string())

@@ -17,7 +17,7 @@ extension Failure: WireValue {
     self.init(
       try cursor.require("class").choice(), code: try cursor.require("code").string(),
       message: try cursor.require("message").string(), remedy: try cursor.optional("remedy")?.string() ?? "",
-      component: try cursor.optional("component")?.name(), 
+      component: try cursor.optional("component")?.name(),
       // The last lines are the ones that explain.
       log: (try cursor.optional("log")?.strings() ?? []).suffix(Self.logLinesMaximum))
   }
