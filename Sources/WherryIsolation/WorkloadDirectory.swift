@@ -5,8 +5,6 @@ import Glibc
 struct WorkloadDirectory: Sendable {
   let path: String
 
-  var mountPoint: String { path + "/root" }
-
   func file(_ name: String) -> String { path + "/" + name }
 
   var identity: String { Files.text(file("identity")) ?? "" }

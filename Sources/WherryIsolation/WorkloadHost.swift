@@ -25,7 +25,8 @@ package final class WorkloadHost {
         .start, code: "host.cgroup", message: "there is no cgroup file system under \(configuration.cgroupRoot)",
         remedy: "mount one: mount -t cgroup2 none /sys/fs/cgroup")
     }
-    let error = Files.makeDirectories(workloadsDirectory, mode: 0o700)
+    let error =
+      [workloadsDirectory, mountPoint].lazy.map { Files.makeDirectories($0, mode: 0o700) }.first { $0 != 0 } ?? 0
     guard error == 0 else {
       throw Failure(
         .start, code: "host.stateDirectory",
@@ -35,6 +36,10 @@ package final class WorkloadHost {
   }
 
   private var workloadsDirectory: String { configuration.stateDirectory + "/workloads" }
+
+  /// Where overlays are mounted, each in its own mount namespace, so one directory does for all. Removing one that was
+  /// a mount point makes the kernel wait.
+  private var mountPoint: String { configuration.stateDirectory + "/root" }
 
   private func directory(of id: String) -> WorkloadDirectory { WorkloadDirectory(path: "\(workloadsDirectory)/\(id)") }
 
@@ -116,7 +121,7 @@ package final class WorkloadHost {
     of spec: WorkloadSpec, cgroup: Cgroup, in directory: WorkloadDirectory
   ) throws(Failure) -> LaunchContext {
     let preparation = WorkloadPreparation(spec: spec, directory: directory)
-    var context = LaunchContext(user: try preparation.user(), mountPoint: directory.mountPoint)
+    var context = LaunchContext(user: try preparation.user(), mountPoint: mountPoint)
     context.unifiedCgroup = cgroup.unifiedDirectory
     context.cgroupFiles = layout.joinFiles(of: cgroup.path)
     context.memoryEvents = layout.memoryEvents(of: cgroup.path)
@@ -232,6 +237,7 @@ package final class WorkloadHost {
     }
     Files.removeTree(workloadsDirectory)
     Files.removeTree(configuration.stateDirectory + "/seccomp")
+    rmdir(mountPoint)
   }
 
   package func statistics(_ id: String) -> WorkloadStatistics? {

@@ -55,7 +55,7 @@ struct WorkloadPreparation {
   /// Makes the directories of an overlay, and the small files that every container has.
   func files(address: String?) throws(Failure) -> [WorkloadMount] {
     guard case .overlay(_, let upper, let work, _) = spec.root else { return [] }
-    for path in [upper, work, directory.mountPoint] {
+    for path in [upper, work] {
       let error = Files.makeDirectories(path)
       guard error == 0 else {
         throw Failure(

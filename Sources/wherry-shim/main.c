@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,16 +17,6 @@ static struct shim shim = {
   .output = {-1, -1},
   .clients = {WHERRY_FD_LINK},
 };
-
-// The ends of this program's text, from the linker.
-extern const char __executable_start[], etext[];
-
-// Most of libc was needed to get here only, and this may wait for years: what is still needed is read back from the
-// page cache.
-static void drop_text(void) {
-  uintptr_t page = sysconf(_SC_PAGESIZE), start = ((uintptr_t)__executable_start + page - 1) & -page;
-  madvise((void *)start, ((uintptr_t)etext & -page) - start, MADV_DONTNEED);
-}
 
 static const struct wherry_program *map_program(size_t *size) {
   struct stat status;
@@ -112,7 +101,6 @@ int main(int count, char **arguments) {
   write_down("pid", text);
   shim.streams[0].mark = 'O';
   shim.streams[1].mark = 'E';
-  drop_text();
 
   struct wherry_message end = shim_serve(&shim);
   end.c = oom >= 0 && end.a != 0 && count_oom_kills(oom) > 0;

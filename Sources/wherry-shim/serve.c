@@ -1,3 +1,4 @@
+#include "quiet.h"
 #include "shim.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -124,29 +126,19 @@ static struct wherry_message reap(struct shim *shim) {
   return end;
 }
 
-// Where a shim spends its life. Inline, so that the page that holds this file's loop is the only one of the program that
-// stays in memory: libc's own poll would bring sixteen pages of its neighbours with it.
-static inline long wait_for_events(struct pollfd *fds, long count) {
-#if defined(__x86_64__)
-  long result;
-  register long timeout asm("rdx") = 0, mask asm("r10") = 0, mask_size asm("r8") = 0;
-  asm volatile("syscall"
-               : "=a"(result)
-               : "a"(SYS_ppoll), "D"(fds), "S"(count), "r"(timeout), "r"(mask), "r"(mask_size)
-               : "rcx", "r11", "memory");
-  return result;
-#elif defined(__aarch64__)
-  register long number asm("x8") = SYS_ppoll, result asm("x0") = (long)fds, size asm("x1") = count;
-  register long timeout asm("x2") = 0, mask asm("x3") = 0, mask_size asm("x4") = 0;
-  asm volatile("svc 0" : "+r"(result) : "r"(number), "r"(size), "r"(timeout), "r"(mask), "r"(mask_size) : "memory");
-  return result;
-#else
-  return poll(fds, count, -1);
-#endif
+// The ends of this program's text, from the linker.
+extern const char __executable_start[], etext[];
+
+// Most of libc was needed to get here only, and this may wait for years: what is still needed is read back from the
+// page cache.
+static void drop_text(void) {
+  uintptr_t page = sysconf(_SC_PAGESIZE), start = ((uintptr_t)__executable_start + page - 1) & -page;
+  quiet_syscall(SYS_madvise, start, ((uintptr_t)etext & -page) - start, MADV_DONTNEED);
 }
 
 struct wherry_message shim_serve(struct shim *shim) {
-  for (;;) {
+  for (int is_quiet = 1;;) {
+    if (is_quiet) drop_text();
     struct pollfd fds[4 + CLIENTS_MAXIMUM] = {
       {.fd = shim->pidfd, .events = POLLIN},
       {.fd = shim->output[0], .events = POLLIN},
@@ -154,7 +146,7 @@ struct wherry_message shim_serve(struct shim *shim) {
       {.fd = shim->listener, .events = POLLIN},
     };
     for (int i = 0; i < CLIENTS_MAXIMUM; i++) fds[4 + i] = (struct pollfd){.fd = shim->clients[i], .events = POLLIN};
-    if (wait_for_events(fds, 4 + CLIENTS_MAXIMUM) < 0) continue;
+    if (quiet_syscall(SYS_ppoll, (long)fds, 4 + CLIENTS_MAXIMUM, 0) < 0) continue;
     for (int stream = 0; stream < 2; stream++) {
       if (fds[1 + stream].revents) read_output(shim, stream);
     }
@@ -163,5 +155,7 @@ struct wherry_message shim_serve(struct shim *shim) {
     }
     if (fds[3].revents) accept_client(shim);
     if (fds[0].revents) return reap(shim);
+    // A talkative workload keeps in memory what its log needs.
+    is_quiet = !fds[1].revents && !fds[2].revents;
   }
 }
