@@ -94,6 +94,23 @@ struct AgentNetworkTests {
     #expect(try inside(first) { answers(listener, at: "127.0.0.1", 80) }, "its own loopback is up")
   }
 
+  @Test("the world sees the host's address, and reaches a workload by its published port only with translation")
+  func world() throws {
+    // A second agent's network plays the world: routed, not bridged, from the first one's point of view.
+    let fixture = try Fixture("thome", subnet: "10.213.12.0/24", publishAddress: "10.213.12.1")
+    let beyond = try Fixture("tworld", subnet: "10.213.13.0/24")
+    let workload = try fixture.network.attach(workload: "a.run", ports: [PublishedPort(host: 28095, container: 80)])
+    let outside = try beyond.network.attach(workload: "b.run", ports: [])
+    let listener = try #require(try inside(outside) { TestSocket.listening(port: 81) })
+    let client = try #require(try inside(workload) { TestSocket.connected(outside.address, 81) })
+    let server = try #require(listener.accepted())
+    #expect(server.peerAddress == "10.213.13.1")
+    server.send("answer")
+    #expect(client.receive() == "answer")
+    let published = try #require(try inside(workload) { TestSocket.listening(port: 80) })
+    #expect(try inside(outside) { answers(published, at: "10.213.12.1", 28095) })
+  }
+
   @Test("a workload cannot reach what listens on the host's loopback only")
   func hostLoopbackIsClosed() throws {
     let fixture = try Fixture("tlo", subnet: "10.213.5.0/24")

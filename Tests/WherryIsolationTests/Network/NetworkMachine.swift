@@ -56,6 +56,16 @@ final class TestSocket {
     return descriptor < 0 ? nil : TestSocket(descriptor)
   }
 
+  /// Who is at the other end.
+  var peerAddress: String {
+    var name = sockaddr_in()
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    withUnsafeMutablePointer(to: &name) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getpeername(descriptor, $0, &length) }
+    }
+    return IPv4Address(rawValue: UInt32(bigEndian: name.sin_addr.s_addr)).description
+  }
+
   func send(_ text: String) { _ = Glibc.send(descriptor, text, text.utf8.count, Int32(MSG_NOSIGNAL)) }
 
   func receive() -> String? {
