@@ -12,7 +12,8 @@ struct ResolutionExplanation {
   }
 
   /// Leaves out one fact after the other as long as the rest is still impossible: wishes first, each against
-  /// everything that is published, so that nobody is named whose wish has no part in it.
+  /// everything that is published, so that nobody is named whose wish has no part in it. Where the search's allowance
+  /// of work runs out, what is left is named: still a conflict, only perhaps not the smallest.
   private mutating func minimal(_ facts: Set<Int>) -> [Int] {
     var kept = facts
     var excluded: Set<Int> = []
@@ -24,17 +25,10 @@ struct ResolutionExplanation {
     }
     for fact in kept.sorted(by: >) where kept.contains(fact) {
       let others = Set(problem.facts.indices).subtracting(kept).union([fact])
-      if case .impossible(let rest) = core(without: others) { kept = rest }
+      // Circles that matter are among the facts already.
+      if case .impossible(let rest) = search.outcome(without: others, seekingCircles: false) { kept = rest }
     }
     return kept.sorted()
-  }
-
-  /// Circles are not looked for: those that matter are among the facts.
-  private func core(without excluded: Set<Int>) -> ResolutionSolver.Outcome {
-    var solver = ResolutionSolver(
-      widths: problem.components.map(\.versions.count),
-      facts: problem.facts.indices.filter { !excluded.contains($0) }.map { ($0, problem.facts[$0].terms) })
-    return solver.solve()
   }
 
   /// `facts` cannot be together, but need not be the fewest.

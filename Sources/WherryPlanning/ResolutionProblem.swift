@@ -23,6 +23,8 @@ struct ResolutionProblem {
   private(set) var facts: [Fact] = []
   private(set) var circles = 0
   private var indices: [ComponentName: Int] = [:]
+  /// Many versions ask for the same: each question is answered once.
+  private var fitting: [Need: VersionSet] = [:]
 
   init(roots: [RootRequirement], catalog: Catalog, platform: Platform) {
     let matcher = PlatformMatcher(platform)
@@ -72,7 +74,7 @@ struct ResolutionProblem {
     if !unfit.isEmpty { facts.append(Fact(reason: .unfit(subject), terms: [Term(subject, unfit)])) }
     for (need, entry) in needs.sorted(by: { ($0.key.dependency, $0.key.text) < ($1.key.dependency, $1.key.text) }) {
       let object = index(of: need.dependency, in: catalog)
-      let fitting = components[object].set { entry.requirement.contains($0) }
+      let fitting = fitting(need, entry.requirement, of: object)
       // A component that needs itself is a circle, which is found and named later.
       guard object != subject else { continue }
       facts.append(
@@ -80,6 +82,13 @@ struct ResolutionProblem {
           reason: .needs(subject, object, entry.requirement),
           terms: [Term(subject, entry.versions), Term(object, components[object].others(than: fitting))]))
     }
+  }
+
+  private mutating func fitting(_ need: Need, _ requirement: VersionRequirement, of object: Int) -> VersionSet {
+    if let known = fitting[need] { return known }
+    let set = components[object].set { requirement.contains($0) }
+    fitting[need] = set
+    return set
   }
 
   /// Forbids this circle for every version that takes part in it.

@@ -10,8 +10,11 @@ struct ResolutionSolver {
     case exhausted
   }
 
-  /// Dead ends met at most. Real catalogues meet a few; the bound is for those made to be hard.
-  static let conflictsMaximum = 5_000
+  /// Terms looked at, at most. Two hundred components of twenty versions take some ten thousand; the bound is for
+  /// catalogues that are made to be hard.
+  static let workMaximum = 3_000_000
+  private(set) var work = 0
+  private let workAllowed: Int
 
   private struct Rule {
     var terms: [Term]
@@ -37,8 +40,9 @@ struct ResolutionSolver {
   private var pending: [Int] = []
 
   /// `facts`: index → what cannot be together.
-  init(widths: [Int], facts: [(index: Int, terms: [Term])]) {
+  init(widths: [Int], facts: [(index: Int, terms: [Term])], workAllowed: Int = workMaximum) {
     self.widths = widths
+    self.workAllowed = workAllowed
     domains = widths.map { VersionSet.full(versions: $0) }
     rulesOf = widths.map { _ in [] }
     positions = widths.map { _ in [] }
@@ -56,11 +60,9 @@ struct ResolutionSolver {
   }
 
   mutating func solve() -> Outcome {
-    var conflicts = 0
     while true {
       if let broken = propagate() {
-        conflicts += 1
-        guard conflicts <= Self.conflictsMaximum else { return .exhausted }
+        guard work <= workAllowed else { return .exhausted }
         if let sources = learn(from: rules[broken]) { return .impossible(sources) }
       } else if !decide() {
         return .solved(solution)
@@ -97,9 +99,10 @@ struct ResolutionSolver {
     case forces(Term)
   }
 
-  private func state(of rule: Rule) -> RuleState {
+  private mutating func state(of rule: Rule) -> RuleState {
     var unsatisfied: Term?
     for term in rule.terms {
+      work += 1
       let domain = domains[term.component]
       if domain.isSubset(of: term.set) { continue }
       if domain.isDisjoint(with: term.set) || unsatisfied != nil { return .open }

@@ -36,7 +36,7 @@ package enum Resolver {
       throw explanation.failure(of: facts)
     case .exhausted:
       throw ResolutionFailure(lines: [
-        "no fitting set of versions was found in \(ResolutionSolver.conflictsMaximum) attempts; name exact versions"
+        "these components have too many combinations of versions to find one that fits; name exact versions"
       ])
     }
   }
@@ -48,6 +48,8 @@ struct ResolutionSearch {
   let catalog: Catalog
   /// So many circles are no accident.
   private static let circlesMaximum = 1_000
+  /// Over all questions that are put to this search.
+  private(set) var work = 0
 
   init(problem: ResolutionProblem, catalog: Catalog) {
     self.problem = problem
@@ -55,14 +57,18 @@ struct ResolutionSearch {
   }
 
   /// Of all facts but some.
-  mutating func outcome(without excluded: Set<Int>) -> ResolutionSolver.Outcome {
+  mutating func outcome(
+    without excluded: Set<Int>, seekingCircles isCircleSought: Bool = true
+  ) -> ResolutionSolver.Outcome {
     while true {
       var solver = ResolutionSolver(
         widths: problem.components.map(\.versions.count),
-        facts: problem.facts.indices.filter { !excluded.contains($0) }.map { ($0, problem.facts[$0].terms) })
+        facts: problem.facts.indices.filter { !excluded.contains($0) }.map { ($0, problem.facts[$0].terms) },
+        workAllowed: ResolutionSolver.workMaximum - work)
       let outcome = solver.solve()
+      work += solver.work
       guard case .solved(let solution) = outcome,
-        let circle = DependencyOrder.cycle(in: versions(solution), catalog: catalog)
+        isCircleSought, let circle = DependencyOrder.cycle(in: versions(solution), catalog: catalog)
       else { return outcome }
       guard problem.circles < Self.circlesMaximum else { return .exhausted }
       problem.forbid(circle: circle, in: catalog)
