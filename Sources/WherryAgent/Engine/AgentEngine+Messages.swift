@@ -11,7 +11,9 @@ extension AgentEngine {
       switch event {
       case .connected: connected()
       case .disconnected(let reason):
-        if isConnected { log.warning("disconnected from the broker", ["reason": reason]) }
+        // Once: the attempts that follow say the same.
+        if isConnected || !hasToldOfBroker { log.warning("not connected to the broker", ["reason": reason]) }
+        hasToldOfBroker = true
         isConnected = false
       case .received(let message): received(message)
       case .published: break  // A broker's word proves nothing about the service; `acked` does.

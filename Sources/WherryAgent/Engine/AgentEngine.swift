@@ -65,6 +65,7 @@ package final class AgentEngine {
   var server: LocalServer?
   var lastReport: DeviceReport?
   var isConnected = false
+  var hasToldOfBroker = false
   var lastRefused: Digest?
 
   struct LiveWorkload {
