@@ -6,18 +6,23 @@ import Glibc
 enum NetworkMachine {
   /// nil when the tests can run; else why not.
   static let obstacle: String? = {
+    let obstacle = findObstacle()
+    if let obstacle { print(obstacle) }
+    return obstacle
+  }()
+
+  static var isAvailable: Bool { obstacle == nil }
+
+  private static func findObstacle() -> String? {
     guard geteuid() == 0 else { return "network tests skipped: they create namespaces and links, which needs root" }
     do throws(NetlinkError) {
       _ = try NetworkNamespace()
+      let subnet = IPv4Subnet(network: IPv4Address(rawValue: 0), prefixLength: 30)
+      try NetfilterTable(name: "wherry_probe", bridge: "wh-probe", subnet: subnet, publishAddress: nil).remove()
       return nil
     } catch {
       return "network tests skipped: \(error.sentence)"
     }
-  }()
-
-  static var isAvailable: Bool {
-    if let obstacle { print(obstacle) }
-    return obstacle == nil
   }
 }
 
