@@ -10,7 +10,7 @@ packages_for() {
     device) echo nftables ca-certificates ;;
     sample) echo busybox-static docker-registry skopeo curl ;;
     peer) echo podman crun conmon util-linux ;;
-    test) echo openssl sqlite3 jq iproute2 procps python3 zstd ;;
+    test) echo openssl sqlite3 jq iproute2 procps python3 zstd chromium ;;
     *) echo "packages.sh: unknown purpose \"$1\"; use build, service, device, sample, peer or test" >&2; exit 2 ;;
   esac
 }

@@ -1,6 +1,8 @@
 import Glibc
 import Logging
+import WherryCrypto
 import WherryJSON
+import WherryModel
 import WherryTestSupport
 import WherryTransfer
 import WherryWire
@@ -116,5 +118,22 @@ final class RunningService: Sendable {
       }
       return Array(data().prefix(count))
     }
+  }
+
+  /// As `wherry-agent provision` does it, over HTTP.
+  func provision(
+    _ name: DeviceName, token: String
+  ) async throws -> (Identity, ProvisioningResponse) {
+    let request = ClaimRequest(device: name, groups: ["kiosks"], labels: [:], expiresInSeconds: 60, uses: 1)
+    let answer = try await send("POST", "/v1/claims", token: token, body: request.json.canonicalBytes)
+    let claim = try Claim(text: try ClaimSummary(answer.cursor).claim ?? "")
+    let key = try PrivateKey.generate()
+    let body = ProvisioningRequest(
+      device: name, csr: try key.certificateRequest(commonName: name.rawValue),
+      platform: Platform(["os": "linux", "architecture": "amd64"]), labels: [:])
+    let response = try await send(
+      "POST", claim.url + "/v1/provision", token: claim.token, body: body.json.canonicalBytes)
+    let provisioned = try ProvisioningResponse(response.cursor)
+    return (Identity(certificate: provisioned.certificate, key: key.pem), provisioned)
   }
 }

@@ -139,7 +139,7 @@ struct ServiceTests {
 
   @Test func aDeviceIsProvisionedAndOnlyItsCertificateOpensTheDeviceListener() async throws {
     try await withService { service, token in
-      let (identity, response) = try await provision("kiosk-1", service: service, token: token)
+      let (identity, response) = try await service.provision("kiosk-1", token: token)
       let bytes = Array("an artifact".utf8)
       let digest = SHA256.digest(of: bytes)
       #expect(try await service.send("PUT", "/v1/blobs/\(digest)", token: token, body: bytes).status == 201)
@@ -155,7 +155,7 @@ struct ServiceTests {
 
   @Test func aDeploymentReachesTheDeviceThroughTheBrokerAndItsReportComesBack() async throws {
     try await withService { service, token in
-      let (identity, _) = try await provision("kiosk-1", service: service, token: token)
+      let (identity, _) = try await service.provision("kiosk-1", token: token)
       let device = try BrokerDevice(
         "kiosk-1", identity, authority: service.authority, port: service.endpoints.brokerPort, directory)
       defer { device.stop() }
@@ -185,7 +185,7 @@ struct ServiceTests {
 
   @Test func theDashboardShowsTheFleetAfterLoggingIn() async throws {
     try await withService { service, token in
-      _ = try await provision("kiosk-1", service: service, token: token)
+      _ = try await service.provision("kiosk-1", token: token)
       // Without a session every page is the login form.
       #expect(try await service.get("/").text.contains("Operator token"))
       let form = [("Content-Type", "application/x-www-form-urlencoded")]
@@ -216,22 +216,5 @@ struct ServiceTests {
       for await _ in changes where await service.engine.statistics.connections == 2 { break }
       #expect(try await service.get("/readyz").status == 200)
     }
-  }
-
-  private func provision(
-    _ name: DeviceName, service: RunningService, token: String
-  ) async throws -> (RunningService.Identity, ProvisioningResponse) {
-    let request = ClaimRequest(device: name, groups: ["kiosks"], labels: [:], expiresInSeconds: 60, uses: 1)
-    let answer = try await service.send("POST", "/v1/claims", token: token, body: request.json.canonicalBytes)
-    let claim = try Claim(text: try #require(try ClaimSummary(answer.cursor).claim))
-    let key = try PrivateKey.generate()
-    let body = ProvisioningRequest(
-      device: name, csr: try key.certificateRequest(commonName: name.rawValue),
-      platform: Platform(["os": "linux", "architecture": "amd64"]), labels: [:])
-    let response = try await service.send(
-      "POST", claim.url + "/v1/provision", token: claim.token, body: body.json.canonicalBytes)
-    #expect(response.status == 201)
-    let provisioned = try ProvisioningResponse(response.cursor)
-    return (RunningService.Identity(certificate: provisioned.certificate, key: key.pem), provisioned)
   }
 }

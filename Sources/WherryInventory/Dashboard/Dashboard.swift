@@ -72,7 +72,9 @@ struct Dashboard: Sendable {
     return response
   }
 
+  /// By cookie in a browser, by token for programs that want the page.
   private func isLoggedIn(_ request: Request) async throws -> Bool {
+    if let token = request.bearerToken { return try await engine.operatorToken(token) != nil }
     guard let session = request.cookies[OperatorAuthentication.cookie]?.value else { return false }
     return try await engine.session(session) != nil
   }
