@@ -14,6 +14,7 @@ package struct DeviceMachine: Sendable {
   var plans: [Digest: Plan]
 
   // Not journalled: what a new start finds out or does again.
+  var hasConverged = false
   /// Identities of each snapshot's components, made when first asked for.
   var identities: [Generation: [ComponentName: String]] = [:]
   /// When each running component is probed next.
@@ -39,11 +40,17 @@ package struct DeviceMachine: Sendable {
     var actions: [DeviceAction] = []
     receive(event, now, &actions)
     expire(now, &actions)
-    converge(now, &actions)
+    // Nothing follows from an event that changed nothing, such as one more good probe, unless it is time for something.
+    if !hasConverged || state != before || now >= state.deployment?.phase.nextDeadline ?? Instant.never {
+      converge(now, &actions)
+      hasConverged = true
+    }
     probe(now, &actions)
     report(event, now, &actions)
-    prune()
-    if state != before { state.clock = now }
+    if state != before {
+      prune()
+      state.clock = now
+    }
     return actions
   }
 
@@ -95,6 +102,10 @@ package struct DeviceMachine: Sendable {
     let digests = Set(state.planDigests)
     if plans.keys.contains(where: { !digests.contains($0) }) { plans = plans.filter { digests.contains($0.key) } }
   }
+}
+
+extension Instant {
+  static let never = Instant(milliseconds: .max)
 }
 
 extension DeviceMachine {

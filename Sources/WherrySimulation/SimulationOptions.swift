@@ -6,7 +6,7 @@ package struct SimulationOptions: Hashable, Sendable {
   package var deployments = 4
   package var faults = FaultRates()
   /// How long things go wrong.
-  package var chaosMilliseconds: Int64 = 40_000
+  package var chaosMilliseconds: Int64 = 30_000
   /// How long the fleet has after that to come to rest.
   package var patienceMilliseconds: Int64 = 1_800_000
   /// Lines of transcript that are kept; the last ones count.
@@ -30,7 +30,7 @@ package struct FaultRates: Hashable, Sendable {
   package var launchFails = 10
   package var messageDelayMilliseconds = 400
   /// Between two of: agent killed, power cut, connection lost, service killed, workload killed.
-  package var bigFaultPauseMilliseconds = 2_500
+  package var bigFaultPauseMilliseconds = 2_000
 
   package init() {}
 
