@@ -5,8 +5,8 @@ enum WorkloadEnd {
   case failedToStart(Failure)
   case exited(ExitStatus, log: [String])
 
-  /// `bootstrap` may end with 100, Greengrass's "restart the nucleus": components do not run inside this agent, so there
-  /// is nothing to restart.
+  /// `bootstrap` may end with 100, Greengrass's "restart the nucleus": components do not run inside this agent, so
+  /// there is nothing to restart.
   static let bootstrapRestartCode: Int32 = 100
 
   func isSuccess(of step: LifecycleStep) -> Bool {

@@ -4,11 +4,11 @@ import WherryModel
 /// Spreads one deployment over its devices: waves, gates, a failure budget. Pure; the service journals `json` with what
 /// the actions make it write.
 ///
-/// A wave is a quota: so many devices in all may have been given the new state. Devices take their places in the order
-/// given, those who are offline are parked: they hold no gate and no place, and they are released when they are back and
-/// there is a place, or when the rollout completes. So a halted rollout reaches nobody who was away. The gate to the next
-/// wave: nobody who is online is under way, somebody committed, and the wave soaked. As long as nobody committed, one
-/// device more at a time may show that the version works.
+/// A wave is a quota: so many devices in all may have been given the new state. Devices take their places in the
+/// order given. Those who are offline are parked: they hold no gate and no place, and they are released when they are
+/// back and there is a place, or when the rollout completes. So a halted rollout reaches nobody who was away. The gate
+/// to the next wave: nobody who is online is under way, somebody committed, and the wave soaked. As long as nobody
+/// committed, one device more at a time may show that the version works.
 package struct RolloutMachine: Hashable, Sendable {
   package let policy: RolloutPolicy
   package internal(set) var state: RolloutState = .created
