@@ -7,6 +7,7 @@ enum LaunchOperation: Hashable, Sendable {
   case clone(namespaces: Int64)
   case cloneInto(cgroup: String)
   case watchMemory(file: String)
+  case listProcesses(file: String)
   case log(path: String, bytesMaximum: Int)
   case target(pid: Int32)
   // In the child, in order.
@@ -61,6 +62,7 @@ extension LaunchOperation {
     case .clone(let namespaces): Encoded(WHERRY_SHIM_CLONE, numbers: [namespaces])
     case .cloneInto(let cgroup): Encoded(WHERRY_SHIM_CGROUP, [cgroup])
     case .watchMemory(let file): Encoded(WHERRY_SHIM_OOM, [file])
+    case .listProcesses(let file): Encoded(WHERRY_SHIM_PROCESSES, [file])
     case .log(let path, let maximum): Encoded(WHERRY_SHIM_LOG, [path], numbers: [Int64(maximum)])
     case .target(let pid): Encoded(WHERRY_SHIM_TARGET, numbers: [Int64(pid)])
     case .joinCgroup(let file): Encoded(WHERRY_OP_JOIN_CGROUP, [file])

@@ -49,6 +49,7 @@ extension LaunchProgram {
     add("clone", .clone(namespaces: namespaces))
     if let cgroup = context.unifiedCgroup { add("be born in the cgroup", .cloneInto(cgroup: cgroup)) }
     if let file = context.memoryEvents { add("watch the memory", .watchMemory(file: file)) }
+    if let file = context.processesFile { add("list the processes", .listProcesses(file: file)) }
     add("write the log", .log(path: spec.logPath, bytesMaximum: spec.logBytesMaximum))
   }
 

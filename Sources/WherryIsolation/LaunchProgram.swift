@@ -74,6 +74,8 @@ struct LaunchContext: Hashable, Sendable {
   /// v1 files to write "0" to.
   var cgroupFiles: [String] = []
   var memoryEvents: String?
+  /// Lists the workload's processes.
+  var processesFile: String?
   var user: ResolvedUser
   /// Where the overlay is mounted before it becomes the root.
   var mountPoint: String

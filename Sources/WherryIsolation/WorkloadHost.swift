@@ -124,6 +124,7 @@ package final class WorkloadHost {
     var context = LaunchContext(user: try preparation.user(), mountPoint: mountPoint)
     context.unifiedCgroup = cgroup.unifiedDirectory
     context.cgroupFiles = layout.joinFiles(of: cgroup.path)
+    context.processesFile = layout.directories(of: cgroup.path).first.map { $0 + "/cgroup.procs" }
     context.memoryEvents = layout.memoryEvents(of: cgroup.path)
     if !spec.isPrivileged {
       guard let filter = filters.filter(for: SeccompProfile(capabilities: spec.capabilities)) else {

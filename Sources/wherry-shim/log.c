@@ -90,6 +90,12 @@ static void write_out(void) {
     if (count <= 0) break;
     done += count;
   }
+  if (done < out_length) {
+    // No half line stays: the next one would be read as its rest.
+    size_t whole = done;
+    while (whole > 0 && out[whole - 1] != '\n') whole--;
+    if (file >= 0 && whole < done && ftruncate(file, file_bytes + whole) == 0) done = whole;
+  }
   file_bytes += done;
   bytes_lost += out_length - done;
   out_length = 0;

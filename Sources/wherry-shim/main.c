@@ -14,6 +14,7 @@
 static struct shim shim = {
   .pidfd = -1,
   .listener = -1,
+  .processes = -1,
   .output = {-1, -1},
   .clients = {WHERRY_FD_LINK},
 };
@@ -36,6 +37,7 @@ static void read_settings(const struct wherry_program *program) {
       case WHERRY_SHIM_CLONE: shim.clone_flags = op->numbers[0]; break;
       case WHERRY_SHIM_CGROUP: shim.cgroup = wherry_string(op, 1); break;
       case WHERRY_SHIM_OOM: shim.oom_path = wherry_string(op, 1); break;
+      case WHERRY_SHIM_PROCESSES: shim.processes_path = wherry_string(op, 1); break;
       case WHERRY_SHIM_TARGET: shim.target = op->numbers[0]; break;
       case WHERRY_SHIM_LOG:
         strncpy(log_path, wherry_string(op, 1), sizeof log_path - 1);
@@ -92,6 +94,7 @@ int main(int count, char **arguments) {
   if (!program) return fail(&report);
   read_settings(program);
   int oom = shim.oom_path ? open(shim.oom_path, O_RDONLY | O_CLOEXEC) : -1;
+  if (shim.processes_path) shim.processes = open(shim.processes_path, O_RDONLY | O_CLOEXEC);
   if (shim_start(&shim, program, &report) != 0) return fail(&report);
   shim_tell(&shim, &(struct wherry_message){.kind = WHERRY_STARTED, .a = shim.pid});
   munmap((void *)program, size);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 // One after the other; the larger this is, the fewer writes a talkative workload costs.
@@ -60,13 +61,47 @@ static void kill_all(struct shim *shim) {
   syscall(SYS_pidfd_send_signal, shim->pidfd, SIGKILL, NULL, 0);
 }
 
+// The workload's other processes as of now, at most `maximum`.
+static int list_others(const struct shim *shim, pid_t *others, int maximum) {
+  char text[4096];
+  ssize_t count = shim->processes >= 0 ? pread(shim->processes, text, sizeof text - 1, 0) : -1;
+  if (count <= 0) return 0;
+  text[count] = 0;
+  int found = 0;
+  for (char *at = text, *end; found < maximum; at = end) {
+    pid_t pid = strtol(at, &end, 10);
+    if (end == at || *end != '\n') break;
+    if (pid > 0 && pid != shim->pid) others[found++] = pid;
+  }
+  return found;
+}
+
+// When the first process ends the kernel kills the others with it, so they are asked before and waited for. A script
+// that starts new ones meanwhile is not: those that were asked decide.
+static void end_when_others_have(struct shim *shim) {
+  pid_t now[ASKED_MAXIMUM];
+  int count = list_others(shim, now, ASKED_MAXIMUM);
+  for (int i = 0; i < count; i++) {
+    for (int j = 0; j < shim->asked_count; j++) {
+      if (now[i] == shim->asked[j]) return;
+    }
+  }
+  kill_all(shim);
+}
+
+static void ask_to_end(struct shim *shim, int number) {
+  shim->signal_meant = number;
+  shim->asked_count = list_others(shim, shim->asked, ASKED_MAXIMUM);
+  for (int i = 0; i < shim->asked_count; i++) kill(shim->asked[i], number);
+  end_when_others_have(shim);
+}
+
 static void obey(struct shim *shim, const struct wherry_message *message) {
   if (message->kind == WHERRY_KILL) {
     kill_all(shim);
   } else if (message->kind == WHERRY_SIGNAL && message->a > 0 && message->a <= 64) {
     if (is_dropped(shim, message->a)) {
-      shim->signal_meant = message->a;
-      kill_all(shim);
+      ask_to_end(shim, message->a);
     } else {
       syscall(SYS_pidfd_send_signal, shim->pidfd, message->a, NULL, 0);
     }
@@ -146,7 +181,11 @@ struct wherry_message shim_serve(struct shim *shim) {
       {.fd = shim->listener, .events = POLLIN},
     };
     for (int i = 0; i < CLIENTS_MAXIMUM; i++) fds[4 + i] = (struct pollfd){.fd = shim->clients[i], .events = POLLIN};
-    if (quiet_syscall(SYS_ppoll, (long)fds, 4 + CLIENTS_MAXIMUM, 0) < 0) continue;
+    struct timespec step = {.tv_nsec = 20000000};
+    // Processes end without a word; only while they are asked to are they looked for.
+    long timeout = shim->asked_count > 0 ? (long)&step : 0;
+    if (quiet_syscall(SYS_ppoll, (long)fds, 4 + CLIENTS_MAXIMUM, timeout) < 0) continue;
+    if (shim->asked_count > 0) end_when_others_have(shim);
     for (int stream = 0; stream < 2; stream++) {
       if (fds[1 + stream].revents) read_output(shim, stream);
     }

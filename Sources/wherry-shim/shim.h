@@ -6,6 +6,7 @@
 #include "log.h"
 
 #define CLIENTS_MAXIMUM 4
+#define ASKED_MAXIMUM 64
 
 struct shim {
   int directory_is_kept;  // 0 = for a probe: nothing is written down, and it ends with its agent
@@ -13,6 +14,7 @@ struct shim {
   uint64_t clone_flags;
   const char *cgroup;
   const char *oom_path;
+  const char *processes_path;
   int64_t target;
   // What runs.
   pid_t pid;
@@ -20,7 +22,11 @@ struct shim {
   int output[2];
   int listener;
   int clients[CLIENTS_MAXIMUM];
-  int32_t signal_meant;  // sent as SIGKILL because the workload does not handle it; reported as itself
+  int processes;  // cgroup.procs, open
+  // A signal that the first process does not handle, reported when it ends; and who got it before.
+  int32_t signal_meant;
+  int asked_count;
+  pid_t asked[ASKED_MAXIMUM];
   struct stream streams[2];  // last, being large
 };
 

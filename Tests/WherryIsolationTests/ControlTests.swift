@@ -83,6 +83,20 @@ import WherryTestSupport
     #expect(bench.output("a.run") == ["ready", "asked"])
   }
 
+  @Test func theChildrenOfAScriptAreAskedBeforeItIsEnded() throws {
+    guard let bench = Workbench(#function) else { return }
+    let child = "trap 'sleep 0.2; echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+    let script = "sh -c \"\(child)\" & while :; do sleep 0.05; done"
+    let link = try bench.host.start(bench.container("a.run", ["sh", "-c", script]), identity: "")
+    #expect(link.waitForStart() != nil)
+    bench.waitForOutput("a.run", "ready")
+    link.signal(SIGTERM)
+    #expect(link.waitForEnd() == .exited(signal: SIGTERM))
+    // The shell says on standard error that its sleeps were ended.
+    let lines = bench.log("a.run").map { String($0.dropFirst(25)) }
+    #expect(lines.filter { $0.hasPrefix("O") } == ["O ready", "O saved"])
+  }
+
   @Test func aSecondStartOfARunningWorkloadIsRefusedAndHarmsNothing() throws {
     guard let bench = Workbench(#function) else { return }
     let link = try bench.host.start(bench.container("a.run", ["sleep", "1000"]), identity: "")

@@ -90,6 +90,28 @@ import WherryTestSupport
     #expect(lines.prefix(3).reduce(0) { $0 + $1.utf8.count - 27 } == 20_000)
   }
 
+  @Test func aFullDiskNeitherStopsTheWorkloadNorGoesUnsaid() throws {
+    guard let bench = Workbench(#function) else { return }
+    let logs = bench.directory.file("logs")
+    Files.makeDirectories(logs)
+    try #require(mount("none", logs, "tmpfs", 0, "size=64k") == 0)
+    defer { umount2(logs, Int32(MNT_DETACH)) }
+    var size = 60 << 10
+    while size > 0, Files.write([UInt8](repeating: 0, count: size), to: logs + "/filler") != 0 { size -= 4096 }
+    let script = "seq 1 3000; echo ready > /data/ready; while [ ! -e /data/go ]; do sleep 0.02; done; echo after"
+    let link = try bench.host.start(bench.container("a.run", ["sh", "-c", script], readOnly: false), identity: "")
+    let pid = try #require(link.waitForStart())
+    bench.wait { TestFile.exists("/proc/\(pid)/root/data/ready") }
+    #expect(TestFile.exists("/proc/\(pid)/root/data/ready"))
+    unlink(logs + "/filler")
+    TestFile.write([], to: "/proc/\(pid)/root/data/go")
+    #expect(link.waitForEnd() == .exited(code: 0))
+    let end = bench.log("a.run", lines: 2).map { String($0.dropFirst(25)) }
+    #expect(end.last == "O after")
+    #expect(end.first?.hasPrefix("S ") == true)
+    #expect(end.first?.hasSuffix(" bytes of log were lost because the disk was full") == true)
+  }
+
   @Test func aRestartedWorkloadAppendsToItsLog() throws {
     guard let bench = Workbench(#function) else { return }
     for text in ["first", "second"] {

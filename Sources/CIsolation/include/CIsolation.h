@@ -47,7 +47,7 @@ enum wherry_op_code {
   WHERRY_OP_OVERLAY = 8,       // s1 = mount point, s2 = options
   WHERRY_OP_OPEN_TREE = 9,     // s1 = path, n0 = slot: a detached recursive copy of the mounts there
   WHERRY_OP_PIVOT_ROOT = 10,   // s1 = new root; the old one is gone afterwards
-  WHERRY_OP_MOUNT = 11,        // s1 = type, s2 = target (made when missing, no links on the way), s3… = key=value,
+  WHERRY_OP_MOUNT = 11,        // s1 = type, s2 = target (made when missing, no links on the way), s3… = options,
                                // n0 = MOUNT_ATTR_…, n1 = 1: only if the target is there
   WHERRY_OP_ATTACH = 12,       // n0 = slot, s1 = target (made when missing), n1 = MOUNT_ATTR_… to set, all the way down
   WHERRY_OP_SET_ATTRIBUTES = 13,  // s1 = path, if there, n0 = MOUNT_ATTR_… to set,
@@ -74,6 +74,7 @@ enum wherry_op_code {
   WHERRY_SHIM_CGROUP = 101,    // s1 = directory of the workload's cgroup v2: clone into it, kill through it
   WHERRY_SHIM_OOM = 102,       // s1 = file with an `oom_kill N` line
   WHERRY_SHIM_LOG = 103,       // s1 = path, n0 = bytes at most
+  WHERRY_SHIM_PROCESSES = 105, // s1 = a cgroup.procs file that lists the workload's processes
   WHERRY_SHIM_TARGET = 104,    // n0 = pid of a workload: join its pid namespace, its pidfd becomes slot 0
 };
 
