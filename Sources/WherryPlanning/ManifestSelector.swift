@@ -23,6 +23,10 @@ struct PlatformMatcher {
     return recipe.manifests.first { matches($0.platform) }
   }
 
+  func fits(_ recipe: Recipe) -> Bool {
+    recipe.manifests.isEmpty || recipe.manifests.contains { matches($0.platform) }
+  }
+
   /// Every attribute that the manifest names must match: the same word in any case, `*`, `all` or `any`, or `/regex/`.
   func matches(_ wanted: [String: String]) -> Bool {
     wanted.allSatisfy { key, pattern in

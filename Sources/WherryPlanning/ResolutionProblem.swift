@@ -60,7 +60,7 @@ struct ResolutionProblem {
     var unfit = VersionSet(versions: component.versions.count)
     var needs: [Need: (requirement: VersionRequirement, versions: VersionSet)] = [:]
     for (index, version) in component.versions.enumerated() {
-      guard let recipe = catalog[component.name, version], matcher.select(recipe) != nil else {
+      guard let recipe = catalog[component.name, version], matcher.fits(recipe) else {
         unfit.insert(index + 1)
         continue
       }

@@ -47,7 +47,7 @@ extension RecipeNode {
   }
 
   private func componentName() -> ComponentName? {
-    guard let text = text() else { return nil }
+    guard let text = text(), !isPlaceholder(text) else { return nil }
     do {
       return try ComponentName(validating: text)
     } catch {
@@ -58,8 +58,17 @@ extension RecipeNode {
     }
   }
 
+  /// `{COMPONENT_NAME}`, `NEXT_PATCH`: what Greengrass's development kit replaces when it builds.
+  private func isPlaceholder(_ text: String) -> Bool {
+    guard text.contains("{") || text == "NEXT_PATCH" else { return false }
+    report(
+      "\"\(text.clipped)\" is a placeholder", "write the value in its place; the development kit does so when it builds"
+    )
+    return true
+  }
+
   private func version() -> Version? {
-    guard let text = text() else { return nil }
+    guard let text = text(), !isPlaceholder(text) else { return nil }
     if let version = Version(text) { return version }
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
     let completed = text + String(repeating: ".0", count: max(0, 3 - parts.count))

@@ -86,6 +86,11 @@ private let table: [(text: String, problem: String)] = [
     "line 4, column 26 (/ComponentDependencies/com.example.test): com.example.test depends on itself; remove this "
       + "dependency"
   ),
+  (
+    "RecipeFormatVersion: 2020-01-25\nComponentName: a\nComponentVersion: '{COMPONENT_VERSION}'\nManifests: []\n",
+    "line 3, column 19 (/ComponentVersion): \"{COMPONENT_VERSION}\" is a placeholder; write the value in its place; "
+      + "the development kit does so when it builds"
+  ),
   // Manifests
   (
     manifest("Plattform: x"),
