@@ -1,5 +1,6 @@
 import Glibc
 import Hummingbird
+import HummingbirdCore
 import HummingbirdTLS
 import Logging
 import NIOSSL
@@ -143,10 +144,14 @@ package struct InventoryService: Sendable {
     { [logger] in logger.notice("\($0)") }
   }
 
+  private static var http: HTTPServerBuilder {
+    .http1(configuration: .init(additionalChannelHandlers: [ContinueHandler()], idleTimeout: .seconds(300)))
+  }
+
   private func operatorListener(_ readiness: Readiness) throws -> some Service {
     let router = try OperatorRoutes(engine: engine, blobs: blobRoutes, note: note).router()
     return Application(
-      router: router, server: try .tls(tlsConfiguration: try identity.serverTLS()),
+      router: router, server: try .tls(Self.http, tlsConfiguration: try identity.serverTLS()),
       configuration: applicationConfiguration(configuration.listen),
       onServerRunning: { _ in readiness.done() }, logger: quietLogger)
   }
@@ -154,7 +159,7 @@ package struct InventoryService: Sendable {
   private func deviceListener(_ readiness: Readiness) throws -> some Service {
     let router = DeviceRoutes(engine: engine, blobs: blobRoutes, note: note).router()
     return Application(
-      router: router, server: try .tls(tlsConfiguration: try identity.mutualTLS()),
+      router: router, server: try .tls(Self.http, tlsConfiguration: try identity.mutualTLS()),
       configuration: applicationConfiguration(configuration.deviceListen),
       onServerRunning: { _ in readiness.done() }, logger: quietLogger)
   }

@@ -281,6 +281,48 @@ import WherryWire
     #expect(try await fleet.engine.fleet().online == 1)
   }
 
+  @Test func aCommittedDeploymentIsNotJudgedByALaterOnesFailure() async throws {
+    let fleet = try await EngineFixture()
+    for name: DeviceName in ["kiosk-1", "kiosk-2"] { try await fleet.provision(name) }
+    try await fleet.publish(EngineFixture.recipe("1.0.0"))
+    try await fleet.publish(EngineFixture.recipe("1.0.0", of: "com.example.other"))
+    _ = try await fleet.deploy(["com.example.hello": Version(1, 0, 0)])
+    try await fleet.report("kiosk-1", 1, .committed)
+    _ = try await fleet.deploy(["com.example.other": Version(1, 0, 0)], to: .device("kiosk-1"))
+    try await fleet.report("kiosk-1", 2, .rolledBack)
+    #expect(try await fleet.engine.deployment(DeploymentID(2)).state == "halted")
+    #expect(try await fleet.engine.deployment(DeploymentID(1)).state == "rolling")
+    try await fleet.report("kiosk-2", 1, .committed)
+    #expect(try await fleet.engine.deployment(DeploymentID(1)).state == "completed")
+  }
+
+  @Test func aDeviceThatNeverAnswersFailsByTheTimer() async throws {
+    let fleet = try await EngineFixture()
+    try await fleet.provision("kiosk-1")
+    try await fleet.publish(EngineFixture.recipe("1.0.0"))
+    _ = try await fleet.deploy(["com.example.hello": Version(1, 0, 0)])
+    fleet.clock.advance(seconds: 3_601)
+    await fleet.engine.tick()
+    let summary = try await fleet.engine.deployment(DeploymentID(1))
+    #expect(summary.state == "halted")
+    #expect(summary.devices.first?.failure?.failureClass == .timeout)
+  }
+
+  @Test func aGroupMadeAgainStartsWithNothing() async throws {
+    let fleet = try await EngineFixture()
+    try await fleet.provision("kiosk-1")
+    try await fleet.publish(EngineFixture.recipe("1.0.0"))
+    _ = try await fleet.deploy(["com.example.hello": Version(1, 0, 0)])
+    try await fleet.report("kiosk-1", 1, .committed)
+    try await fleet.engine.removeGroup("kiosks", by: "test")
+    #expect(try fleet.orders(to: "kiosk-1").last?.plan?.components.isEmpty == true)
+    let count = try fleet.orders(to: "kiosk-1").count
+    _ = try await fleet.engine.createGroup("kiosks", by: "test")
+    _ = try await fleet.engine.add("kiosk-1", to: "kiosks", by: "test")
+    #expect(try fleet.orders(to: "kiosk-1").count == count)
+    #expect(try await fleet.engine.deployment(DeploymentID(1)).state == "cancelled")
+  }
+
   @Test func junkIsCountedAndHoldsUpNothing() async throws {
     let fleet = try await EngineFixture()
     try await fleet.provision("kiosk-1")

@@ -36,12 +36,22 @@ extension InventoryEngine {
     let now = environment.now()
     try commit {
       let target = DeploymentTarget.group(name)
-      for record in try database.deployments(of: target) where !record.state.isFinal {
-        try drive(record.deployment.id, .cancel, at: now)
-      }
       for device in try database.members(of: name) { try leave(device, target, at: now) }
+      try retire(target, at: now)
       try database.removeGroup(name)
       try database.audit("group.remove", subject: name.rawValue, actor: actor, at: now)
+    }
+  }
+
+  /// A group of the same name that is made later starts with nothing.
+  private func retire(_ target: DeploymentTarget, at now: Instant) throws {
+    for var record in try database.deployments(of: target) where record.state.takesEvents {
+      record.state = .cancelled
+      record.reason = "\(target) was removed"
+      record.finishedAt = record.finishedAt ?? now
+      try database.update(record)
+      rollouts[record.deployment.id] = nil
+      changedRollouts.remove(record.deployment.id)
     }
   }
 

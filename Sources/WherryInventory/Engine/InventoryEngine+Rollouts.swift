@@ -67,7 +67,8 @@ extension InventoryEngine {
     guard let status = report.status else { return }
     let assignments = try database.assignments(of: device.name).filter { $0.generation <= report.generation }
     let isCurrent = report.generation == device.generation
-    for assignment in assignments {
+    // A deployment that the device has committed is not judged by what a later one does there.
+    for assignment in assignments where assignment.previous != assignment.deployment {
       let matches = !isCurrent || report.plan == nil || report.plan == device.plan
       try drive(
         assignment.deployment, .reported(device.name, status, report.failure, digestMatches: matches), at: now)
