@@ -145,11 +145,12 @@ extension JSONCursor {
 }
 
 extension JSON {
-  /// An object without the members that are nil.
+  /// An object without the members that are nil. Null counts as absent to every reader, and the `nil` of
+  /// `isEmpty ? nil : json` is JSON's null to the compiler: canonical text must hold neither.
   package static func members(_ pairs: [(String, JSON?)]) -> JSON {
     var object: [String: JSON] = [:]
     for (key, value) in pairs {
-      if let value { object[key] = value }
+      if let value, value != .null { object[key] = value }
     }
     return .object(object)
   }

@@ -129,6 +129,14 @@ struct GoldenPlanTests {
         """)
   }
 
+  @Test("what is not there is left out of the canonical text, not written as null")
+  func absence() throws {
+    let plan = try compose([deployment(1, ["com.example.web": deployed("*"), "com.example.hello": deployed("*")])])
+    #expect(!plan.canonical.contains("null"))
+    let recipe = try #require(try Self.catalog()["com.example.web", Version(1, 0, 0)])
+    #expect(!recipe.json.canonical.contains("null"))
+  }
+
   @Test("several deployments: the union of what they want, the newer configures on top of the older")
   func several() throws {
     var apply = ApplyPolicy()
