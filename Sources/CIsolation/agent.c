@@ -67,12 +67,16 @@ static int spawn(const char *shim, const char *directory, const int from[3], int
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
   posix_spawn_file_actions_adddup2(&actions, 0, 1);
   posix_spawn_file_actions_adddup2(&actions, 0, 2);
-  // First out of the way, then into place: one may sit where another has to go.
+  // First out of the way, above all of them, then into place: one may sit where another has to go.
+  int aside = WHERRY_FD_LISTENER + 1;
   for (int i = 0; i < 3; i++) {
-    if (from[i] >= 0) posix_spawn_file_actions_adddup2(&actions, from[i], 200 + i);
+    if (from[i] >= aside) aside = from[i] + 1;
   }
   for (int i = 0; i < 3; i++) {
-    if (from[i] >= 0) posix_spawn_file_actions_adddup2(&actions, 200 + i, WHERRY_FD_LINK + i);
+    if (from[i] >= 0) posix_spawn_file_actions_adddup2(&actions, from[i], aside + i);
+  }
+  for (int i = 0; i < 3; i++) {
+    if (from[i] >= 0) posix_spawn_file_actions_adddup2(&actions, aside + i, WHERRY_FD_LINK + i);
   }
   posix_spawn_file_actions_addclosefrom_np(&actions, WHERRY_FD_LINK + (from[2] < 0 ? 2 : 3));
   sigset_t signals;

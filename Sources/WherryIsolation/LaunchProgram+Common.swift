@@ -82,6 +82,11 @@ extension LaunchProgram {
     for path in Self.readOnlyPaths { add("make \(path) read-only", .readOnly(path: path)) }
   }
 
+  mutating func addAttachment(_ slot: Int, _ mount: WorkloadMount) {
+    let attributes: MountAttributes = mount.readOnly ? [.readOnly, .noSetuid, .noDevices] : [.noSetuid, .noDevices]
+    add("mount \(mount.source) on \(mount.target)", .attach(slot: slot, target: mount.target, attributes))
+  }
+
   func mountNew(
     _ type: String, _ target: String, _ attributes: MountAttributes, onlyIfThere: Bool = false, options: [String] = []
   ) -> LaunchOperation {

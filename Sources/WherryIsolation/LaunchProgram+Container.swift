@@ -26,12 +26,10 @@ extension LaunchProgram {
         add("mount \(path)", operation)
       }
     }
-    for (slot, mount) in attachments {
-      var attributes: MountAttributes = [.noSetuid, .noDevices]
-      if mount.readOnly { attributes.insert(.readOnly) }
-      add("mount \(mount.source) on \(mount.target)", .attach(slot: slot, target: mount.target, attributes))
-    }
+    // What goes below /dev comes after /dev.
+    for (slot, mount) in attachments where !mount.target.hasPrefix("/dev/") { addAttachment(slot, mount) }
     addDevices(context.devices)
+    for (slot, mount) in attachments where mount.target.hasPrefix("/dev/") { addAttachment(slot, mount) }
     add("mount /sys", mountNew("sysfs", "/sys", [.readOnly, .noSetuid, .noDevices, .noExecution]))
     if context.cgroupFiles.isEmpty, context.unifiedCgroup != nil {
       let operation = mountNew("cgroup2", "/sys/fs/cgroup", [.readOnly, .noSetuid, .noDevices, .noExecution])

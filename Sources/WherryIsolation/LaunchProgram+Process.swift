@@ -24,8 +24,7 @@ extension LaunchProgram {
     add("mount its own /dev/mqueue", mountNew("mqueue", "/dev/mqueue", harmless, onlyIfThere: true))
     for path in hidden { add("hide \(path)", .mask(path: path, sealedLater: true)) }
     for (slot, mount) in attachments {
-      let attributes: MountAttributes = mount.readOnly ? [.readOnly, .noSetuid, .noDevices] : [.noSetuid, .noDevices]
-      add("mount \(mount.source) on \(mount.target)", .attach(slot: slot, target: mount.target, attributes))
+      addAttachment(slot, mount)
     }
     // Only now: what is attached below a hidden directory needed its mount point made there.
     for path in hidden { add("seal \(path)", .setAttributes(path: path, [.readOnly], recursively: false)) }

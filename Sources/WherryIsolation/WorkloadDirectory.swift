@@ -8,8 +8,11 @@ struct WorkloadDirectory: Sendable {
   func file(_ name: String) -> String { path + "/" + name }
 
   var identity: String { Files.text(file("identity")) ?? "" }
-  /// The host's number of the first process; nil before it runs.
-  var pid: Int32? { Files.text(file("pid")).flatMap { Int32($0.filter { $0 != "\n" }) } }
+  /// The host's numbers of the first process and of its shim; nil before it runs.
+  var pids: (workload: Int32, shim: Int32)? {
+    let words = Files.text(file("pid"))?.split { $0 == " " || $0 == "\n" }.compactMap { Int32($0) } ?? []
+    return words.count == 2 ? (workload: words[0], shim: words[1]) : nil
+  }
 
   /// Nil when there is no shim any more: the kernel refuses a connection as soon as nobody holds the listening end.
   func connect() -> Int32? {

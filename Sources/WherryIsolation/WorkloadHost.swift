@@ -148,7 +148,7 @@ package final class WorkloadHost {
   /// One more process inside a running workload, under the same limits: health checks. Its output is dropped.
   package func execute(in id: String, arguments: [String], environment: [String] = []) throws(Failure) -> WorkloadLink {
     let directory = directory(of: id)
-    guard let probe = directory.readProbe(), let pid = directory.pid, !arguments.isEmpty else {
+    guard let probe = directory.readProbe(), let pid = directory.pids?.workload, !arguments.isEmpty else {
       throw Failure(.start, code: "workload.notRunning", message: "\(id) is not running, so nothing can run inside it")
     }
     let settings = LaunchProgram.probeSettings(pid: pid, cgroup: cgroup(of: id).unifiedDirectory)
@@ -204,10 +204,12 @@ package final class WorkloadHost {
     guard WorkloadCheck.isName(id) else { return }
     if let descriptor = directory.connect() {
       cgroup(of: id).kill()
-      waitForEnd(descriptor)
+      // A shim that is stopped, or whose disk does not answer, is not waited for. That we are connected to it says
+      // that the number is still its own.
+      if !waitForEnd(descriptor), let shim = directory.pids?.shim { kill(shim, SIGKILL) }
       close(descriptor)
     }
-    shims.removeValue(forKey: id)?.reap()
+    shims.removeValue(forKey: id)?.end()
     cgroup(of: id).remove()
     if openNetwork != nil || Files.exists("\(configuration.stateDirectory)/network/\(id)") {
       (try? network())?.detach(workload: id)
@@ -216,13 +218,14 @@ package final class WorkloadHost {
   }
 
   /// Until the shim hangs up; it has two seconds to write the last lines.
-  private func waitForEnd(_ descriptor: Int32) {
+  private func waitForEnd(_ descriptor: Int32) -> Bool {
     var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     var buffer = wherry_message()
     for _ in 0..<200 {
       guard poll(&watched, 1, 10) != 0 else { continue }
-      if recv(descriptor, &buffer, MemoryLayout<wherry_message>.size, 0) == 0 { return }
+      if recv(descriptor, &buffer, MemoryLayout<wherry_message>.size, 0) == 0 { return true }
     }
+    return false
   }
 
   /// Everything of this agent: kill, unmount, remove cgroups, veths, bridge, nft table.

@@ -101,6 +101,12 @@ final class ShimProcess {
 
   init(pid: Int32) { self.pid = pid }
 
+  /// For one that nobody wants any more.
+  func end() {
+    if let pid { kill(pid, SIGKILL) }
+    reap()
+  }
+
   /// Waits for its end, which the caller knows to be a matter of microseconds.
   func reap() {
     guard let pid else { return }

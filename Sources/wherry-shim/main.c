@@ -100,7 +100,7 @@ int main(int count, char **arguments) {
   munmap((void *)program, size);
   close(WHERRY_FD_PROGRAM);
   char text[64];
-  snprintf(text, sizeof text, "%d\n", shim.pid);
+  snprintf(text, sizeof text, "%d %d\n", shim.pid, getpid());
   write_down("pid", text);
   shim.streams[0].mark = 'O';
   shim.streams[1].mark = 'E';

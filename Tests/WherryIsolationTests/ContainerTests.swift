@@ -136,6 +136,15 @@ import WherryTestSupport
     #expect(TestFile.read(bench.directory.file("volume/file")) == Array("a\n".utf8))
   }
 
+  @Test func aVolumeBelowTheDeviceDirectoryIsSeen() throws {
+    guard let bench = Workbench(#function) else { return }
+    Files.makeDirectories(bench.directory.file("volume"))
+    TestFile.write(Array("feed\n".utf8), to: bench.directory.file("volume/file"))
+    var spec = bench.container("a.run", ["cat", "/dev/shm/feed/file"])
+    spec.mounts = [WorkloadMount(source: bench.directory.file("volume"), target: "/dev/shm/feed", readOnly: true)]
+    #expect(try bench.run(spec).output == ["feed"])
+  }
+
   @Test func aMountTargetThatIsALinkInTheImageStaysInsideTheImage() throws {
     guard let bench = Workbench(#function) else { return }
     let outside = bench.directory.file("outside")

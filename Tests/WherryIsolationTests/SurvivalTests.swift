@@ -98,6 +98,21 @@ import WherryTestSupport
     #expect(!mounts.contains(bench.directory.path))
   }
 
+  @Test func aShimThatDoesNotAnswerIsReleasedAllTheSame() throws {
+    guard let bench = Workbench(#function) else { return }
+    let link = try bench.host.start(bench.container("a.run", ["sleep", "1000"]), identity: "")
+    let pid = try #require(link.waitForStart())
+    let shim = try #require(parent(of: pid))
+    bench.waitForPid("a.run")
+    kill(shim, SIGSTOP)
+    link.close()
+    try bench.restartAgent()
+    bench.host.release("a.run")
+    bench.wait { !isRunning(shim) && !isRunning(pid) }
+    #expect(!isRunning(shim) && !isRunning(pid))
+    #expect(bench.cgroups.isEmpty)
+  }
+
   @Test func aForkBombIsReleasedWhole() throws {
     guard let bench = Workbench(#function) else { return }
     var spec = bench.container("a.run", ["sh", "-c", "f() { f & f; }; f"])
