@@ -149,8 +149,13 @@ package final class AgentEngine {
   /// Handles events until none is left. Several events may share one journal write: all are on the disk before any of
   /// their actions begins.
   func drain() {
+    var hasTicked = false
     while true {
-      if let deadline = machine.nextDeadline, now >= deadline, inbox.isEmpty { inbox.append(.tick) }
+      // One tick is enough for everything that is due; a timer that stays due must not keep the loop from the rest.
+      if let deadline = machine.nextDeadline, now >= deadline, inbox.isEmpty, !hasTicked {
+        hasTicked = true
+        inbox.append(.tick)
+      }
       // While the journal cannot be written, what it holds back is tried again once a second.
       guard !inbox.isEmpty || !deferred.isEmpty, retrySaveAt.map({ now >= $0 }) ?? true else { return }
       let events = inbox

@@ -31,9 +31,11 @@ struct GarbageCollector {
 
   private func artifactGarbage(_ components: [PlannedComponent]) -> [String] {
     let wanted = Set(components.map { paths.artifacts($0) })
-    return Files.names(in: paths.artifacts).flatMap { name in
-      Files.names(in: "\(paths.artifacts)/\(name)").map { "\(paths.artifacts)/\(name)/\($0)" }
-        .filter { !wanted.contains($0) }
+    return Files.names(in: paths.artifacts).flatMap { name -> [String] in
+      let directory = "\(paths.artifacts)/\(name)"
+      let versions = Files.names(in: directory).map { "\(directory)/\($0)" }
+      let found = versions.filter { !wanted.contains($0) }
+      return found.count == versions.count ? [directory] : found
     }
   }
 }

@@ -27,8 +27,7 @@ struct AgentService {
     let identity = try TrustStore(directory: paths.trust).load()
     let account = try UserAccount.named(configuration.defaultUser)
     let fetchAccount = try UserAccount.named(configuration.fetchUser)
-    for directory in [paths.root, paths.components, paths.logs] { try Files.makeDirectory(directory) }
-    try Files.makeDirectory(paths.run)
+    for directory in [paths.root, paths.components, paths.logs, paths.run] { try Files.ensureDirectory(directory) }
     let lock = try RunLock(paths.lock)
     defer { lock.release() }
     let previousMask = umask(0o077)
@@ -95,7 +94,7 @@ struct AgentService {
 
   /// `wherry-agent teardown`: for a machine that shall be as if the agent had never run. Files stay.
   func tearDown() throws {
-    try Files.makeDirectory(paths.run)
+    try Files.ensureDirectory(paths.run)
     let lock = try RunLock(paths.lock)
     defer { lock.release() }
     try WorkloadHost(hostConfiguration).tearDown()

@@ -30,7 +30,7 @@ struct Provisioning {
     let request = ProvisioningRequest(
       device: options.name, csr: try key.certificateRequest(commonName: options.name.rawValue),
       platform: HostPlatform.current(), labels: options.labels)
-    for directory in [paths.root, paths.run] { try Files.makeDirectory(directory) }
+    for directory in [paths.root, paths.run] { try Files.ensureDirectory(directory) }
     let response = try redeem(claim, request)
     guard response.device == options.name else {
       throw Failure(

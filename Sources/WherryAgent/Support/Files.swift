@@ -80,6 +80,11 @@ enum Files {
     close(descriptor)
   }
 
+  /// What an administrator made keeps the mode that they gave it.
+  static func ensureDirectory(_ path: String) throws(Failure) {
+    if !exists(path) { try makeDirectory(path) }
+  }
+
   /// With its parents. An existing directory gets the mode and owner, too.
   static func makeDirectory(_ path: String, mode: mode_t = 0o755, owner: UserAccount? = nil) throws(Failure) {
     if mkdir(path, mode) != 0 && errno != EEXIST {
