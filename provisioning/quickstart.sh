@@ -38,6 +38,8 @@ fi
 
 port=${WHERRY_PORT:-8443} id=q net=88
 state=$(mktemp -d /tmp/wherry-quickstart.XXXXXX)
+# Workers and components do not run as root, and must be able to reach what is theirs below it.
+chmod 0755 "$state"
 # shellcheck source=provisioning/fleet.sh
 . "$root/provisioning/fleet.sh"
 

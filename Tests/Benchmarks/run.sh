@@ -26,6 +26,8 @@ if [ -z "${WHERRY_BIN:-}" ]; then
 fi
 port=${WHERRY_PORT:-9443} id=b net=90
 state=$(mktemp -d /tmp/wherry-benchmark.XXXXXX)
+# Workers and components do not run as root, and must be able to reach what is theirs below it.
+chmod 0755 "$state"
 # shellcheck source=provisioning/fleet.sh
 . "$root/provisioning/fleet.sh"
 finish() {

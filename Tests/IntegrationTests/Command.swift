@@ -58,6 +58,8 @@ enum Command {
   static func temporaryFolder() throws -> String {
     var template = Array("/tmp/wherry-test.XXXXXX".utf8CString)
     guard let path = mkdtemp(&template) else { throw StoryError("no temporary folder could be made") }
+    // Workers and components do not run as root, and must be able to reach what is theirs below it.
+    chmod(path, 0o755)
     return String(cString: path)
   }
 

@@ -25,6 +25,10 @@ package enum AgentProgram {
   /// Exit codes: 0 done, 1 failed, 2 misuse.
   package static func run(_ arguments: [String]) -> Int32 {
     signal(SIGPIPE, SIG_IGN)
+    // A parent may have handed down a mask that blocks the signals by which the agent is stopped.
+    var none = sigset_t()
+    sigemptyset(&none)
+    sigprocmask(SIG_SETMASK, &none, nil)
     let words = Array(arguments.dropFirst())
     if words.isEmpty || words.contains("--help") || words.contains("-h") {
       Output.print(usage, terminator: "")
