@@ -12,6 +12,8 @@ import WherryWire
 final class BrokerDevice: Sendable {
   private let thread: MQTTThread
   private let messages: AsyncStream<TransportMessage>
+  /// What became of each message: true = the broker took it.
+  private let outcomes: AsyncStream<Bool>
   private let name: DeviceName
 
   init(
@@ -29,6 +31,8 @@ final class BrokerDevice: Sendable {
         keyFile: files[2]))
     let (stream, continuation) = AsyncStream.makeStream(of: TransportMessage.self)
     messages = stream
+    let (outcomes, outcome) = AsyncStream.makeStream(of: Bool.self)
+    self.outcomes = outcomes
     self.thread = thread
     try thread.start { event in
       switch event {
@@ -39,13 +43,24 @@ final class BrokerDevice: Sendable {
           Topic.presence(name), payload: Presence(isOnline: true, agentVersion: "1", bootID: "b").json.canonicalBytes,
           retain: true)
       case .received(let message): continuation.yield(message)
-      case .disconnected, .published, .subscribed, .refused: break
+      case .published: outcome.yield(true)
+      case .refused: outcome.yield(false)
+      case .disconnected, .subscribed: break
       }
     }
   }
 
   func publish(_ topic: String, _ json: JSON) { thread.publish(topic, payload: json.canonicalBytes) }
   func stop() { thread.stop() }
+
+  /// Publishes again and again until the broker refuses.
+  func publishUntilRefused(_ topic: String) async {
+    thread.publish(topic, payload: Array("{}".utf8))
+    for await isTaken in outcomes {
+      if !isTaken { return }
+      thread.publish(topic, payload: Array("{}".utf8))
+    }
+  }
 
   private func next(on topic: String) async throws -> JSON {
     for await message in messages where message.topic == topic { return try JSON(parsing: message.payload) }

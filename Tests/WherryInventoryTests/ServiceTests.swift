@@ -11,7 +11,7 @@ import WherryWire
 
 /// The real thing: TLS listeners, mosquitto, files.
 @Suite(
-  .serialized,
+  .serialized, .timeLimit(.minutes(2)),
   .enabled(if: RunningService.isBrokerInstalled, "mosquitto is not installed: apt-get install mosquitto"))
 struct ServiceTests {
   let directory = TemporaryDirectory()
@@ -150,6 +150,19 @@ struct ServiceTests {
 
       #expect(try await service.send("DELETE", "/v1/devices/kiosk-1", token: token).status == 204)
       #expect(try await service.get(url, identity: identity).status == 403)
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func aRemovedDeviceLosesTheBrokerWhileItIsConnected() async throws {
+    try await withService { service, token in
+      let (identity, _) = try await service.provision("kiosk-1", token: token)
+      let changes = await service.engine.changes()
+      let device = try BrokerDevice(
+        "kiosk-1", identity, authority: service.authority, port: service.endpoints.brokerPort, directory)
+      defer { device.stop() }
+      for await _ in changes where try await service.engine.fleet().online == 1 { break }
+      #expect(try await service.send("DELETE", "/v1/devices/kiosk-1", token: token).status == 204)
+      await device.publishUntilRefused(Topic.reported("kiosk-1"))
     }
   }
 
