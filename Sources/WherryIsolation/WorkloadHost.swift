@@ -10,6 +10,8 @@ package final class WorkloadHost {
   private var openNetwork: AgentNetwork?
   /// Shims that this process spawned and has not reaped.
   private var shims: [String: ShimProcess] = [:]
+  /// Those of released workloads, on their way out.
+  private var leaving: [ShimProcess] = []
 
   package init(_ configuration: HostConfiguration) throws(Failure) {
     self.configuration = configuration
@@ -209,7 +211,8 @@ package final class WorkloadHost {
       if !waitForEnd(descriptor), let shim = directory.pids?.shim { kill(shim, SIGKILL) }
       close(descriptor)
     }
-    shims.removeValue(forKey: id)?.end()
+    leaving.removeAll { $0.reapIfEnded() }
+    if let shim = shims.removeValue(forKey: id), !shim.reapIfEnded() { leaving.append(shim) }
     cgroup(of: id).remove()
     if openNetwork != nil || Files.exists("\(configuration.stateDirectory)/network/\(id)") {
       (try? network())?.detach(workload: id)
@@ -234,6 +237,8 @@ package final class WorkloadHost {
     // All at once first, so that the waits below overlap.
     for id in ids { cgroup(of: id).kill() }
     for id in ids.sorted() { release(id) }
+    for shim in leaving { shim.end() }
+    leaving = []
     if configuration.subnet != nil { (try? network())?.tearDown() }
     for path in [parentCgroup, "wherry"] {
       // The last agent takes the common parent with it.

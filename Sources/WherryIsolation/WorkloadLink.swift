@@ -66,7 +66,8 @@ package final class WorkloadLink {
 
   private func end() {
     close()
-    shim?.reap()
+    // It still has the workload to reap, which takes the kernel some milliseconds.
+    shim?.reapIfEnded()
   }
 
   /// To the workload's first process. One that it does not handle ends it, as it would outside a pid namespace.
@@ -107,7 +108,14 @@ final class ShimProcess {
     reap()
   }
 
-  /// Waits for its end, which the caller knows to be a matter of microseconds.
+  /// True when there is nothing left to reap.
+  @discardableResult
+  func reapIfEnded() -> Bool {
+    if let pid, waitpid(pid, nil, WNOHANG) != 0 { self.pid = nil }
+    return pid == nil
+  }
+
+  /// Waits for its end, which the caller knows to be near.
   func reap() {
     guard let pid else { return }
     while waitpid(pid, nil, 0) < 0, errno == EINTR {}

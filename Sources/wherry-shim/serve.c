@@ -147,9 +147,10 @@ static int read_output(struct shim *shim, int stream) {
   return 0;
 }
 
-static struct wherry_message reap(struct shim *shim) {
+static struct wherry_message end_of(struct shim *shim) {
   siginfo_t info = {0};
-  while (waitid(P_PIDFD, shim->pidfd, &info, WEXITED) < 0 && errno == EINTR) {}
+  // Not reaped yet: that takes the kernel milliseconds (the pid namespace goes with it), and the end is known before.
+  while (waitid(P_PIDFD, shim->pidfd, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {}
   struct wherry_message end = {.kind = WHERRY_EXITED, .a = -1};
   if (info.si_code == CLD_EXITED) end.a = info.si_status;
   else end.b = info.si_status == SIGKILL && shim->signal_meant ? shim->signal_meant : info.si_status;
@@ -193,7 +194,7 @@ struct wherry_message shim_serve(struct shim *shim) {
       if (fds[4 + i].revents) hear(shim, i);
     }
     if (fds[3].revents) accept_client(shim);
-    if (fds[0].revents) return reap(shim);
+    if (fds[0].revents) return end_of(shim);
     // A talkative workload keeps in memory what its log needs.
     is_quiet = !fds[1].revents && !fds[2].revents;
   }
