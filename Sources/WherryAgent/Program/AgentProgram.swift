@@ -24,6 +24,10 @@ package enum AgentProgram {
 
   /// Exit codes: 0 done, 1 failed, 2 misuse.
   package static func run(_ arguments: [String]) -> Int32 {
+    // Whoever started this may have had signals blocked (threads of libdispatch have); a mask is inherited.
+    var none = sigset_t()
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, nil)
     signal(SIGPIPE, SIG_IGN)
     // A parent may have handed down a mask that blocks the signals by which the agent is stopped.
     var none = sigset_t()
