@@ -35,16 +35,9 @@ struct PlatformMatcher {
       if key == "runtime" { return true }
       if ["*", "all", "any"].contains(pattern.lowercased()) { return true }
       guard let value = attributes[key] else { return false }
-      if pattern.utf8.count > 1, pattern.hasPrefix("/"), pattern.hasSuffix("/") {
-        return Self.matches(value, regex: String(pattern.dropFirst().dropLast()))
-      }
+      // One that is no regex matches nothing; the recipe reader refuses it.
+      if pattern.hasPrefix("/") { return PlatformPattern(slashed: pattern)?.matches(value) ?? false }
       return value.lowercased() == pattern.lowercased()
     }
-  }
-
-  /// The regex must match the whole value. One that is no regex matches nothing.
-  private static func matches(_ value: String, regex: String) -> Bool {
-    guard regex.utf8.count <= 256, let compiled = try? Regex(regex) else { return false }
-    return (try? compiled.wholeMatch(in: value)) != nil
   }
 }

@@ -36,8 +36,10 @@ struct ResolutionExplanation {
     let fewest = minimal(facts)
     let chain = ordered(fewest)
     var lines = chain.compactMap { sentence(problem.facts[$0], in: chain) }
-    lines += published(chain)
-    if !lines.contains(where: { $0.contains("; ") }) {
+    let (sentences, hasRemedy) = published(chain)
+    lines += sentences
+    let isCircle = chain.contains { if case .circle = problem.facts[$0].reason { true } else { false } }
+    if !hasRemedy && !isCircle {
       lines.append("change one of these requirements, or publish a version that fits")
     }
     return ResolutionFailure(lines: lines)
@@ -100,7 +102,7 @@ struct ResolutionExplanation {
   }
 
   /// For components that several want, or that nobody can have: what there is.
-  private func published(_ chain: [Int]) -> [String] {
+  private func published(_ chain: [Int]) -> (sentences: [String], hasRemedy: Bool) {
     var demands: [Int: Int] = [:]
     var isUnmet: Set<Int> = []
     for fact in chain {
@@ -116,14 +118,17 @@ struct ResolutionExplanation {
         isUnmet.insert(object)
       }
     }
-    return demands.keys.sorted().compactMap { index in
+    var hasRemedy = false
+    let sentences = demands.keys.sorted().compactMap { index -> String? in
       let component = problem.components[index]
       if component.versions.isEmpty {
+        hasRemedy = true
         return "\(component.name) is not published; publish it with `wherry component publish`"
       }
       guard isUnmet.contains(index) || demands[index, default: 0] > 1 else { return nil }
       return "\(component.name) is published as \(Self.list(component.versions, maximum: 10))"
     }
+    return (sentences, hasRemedy)
   }
 
   static func list(_ versions: [Version], maximum: Int = 3) -> String {

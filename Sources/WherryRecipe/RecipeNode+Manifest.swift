@@ -66,12 +66,8 @@ extension RecipeNode {
     guard text.hasPrefix("/") else { return text.isEmpty ? "the platform value is empty" : nil }
     guard text.utf8.count > 2, text.hasSuffix("/") else { return "\"\(text.clipped)\" lacks the closing slash" }
     guard text.utf8.count <= 256 else { return "the platform regex is longer than 256 bytes" }
-    do {
-      _ = try Regex(String(text.dropFirst().dropLast()))
-      return nil
-    } catch {
-      return "\"\(text.clipped)\" is not a regular expression"
-    }
+    return PlatformPattern(slashed: text) == nil
+      ? "\"\(text.clipped)\" is not a regular expression that is read here" : nil
   }
 
   private func artifacts() -> [Artifact] {

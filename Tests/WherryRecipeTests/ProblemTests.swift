@@ -102,7 +102,8 @@ private let table: [(text: String, problem: String)] = [
   ),
   (
     head + "Manifests:\n  - Platform: { os: '/(/' }\n",
-    "line 5, column 21 (/Manifests/0/Platform/os): \"/(/\" is not a regular expression; write /regex/ or a plain value"
+    "line 5, column 21 (/Manifests/0/Platform/os): \"/(/\" is not a regular expression that is read here; "
+      + "write /regex/ or a plain value"
   ),
   // Artifacts
   (
