@@ -5,54 +5,55 @@ import WherryRecipe
 
 @Suite("RecipeReader: what loads")
 struct RecipeReaderTests {
+  private static let whole = """
+    ---
+    RecipeFormatVersion: '2020-01-25'
+    ComponentName: com.example.HelloWorld
+    ComponentVersion: '1.2.3-rc.1'
+    ComponentType: aws.greengrass.generic
+    ComponentDescription: My first component.
+    ComponentPublisher: Amazon
+    ComponentConfiguration:
+      DefaultConfiguration:
+        Message: world
+        accessControl:
+          aws.greengrass.ipc.pubsub:
+            "com.example:pubsub:1": { operations: ["*"], resources: ["*"] }
+        numbers: [1, -2.5, 0x10, 1e3, "7"]
+        flags: { a: true, b: False, c: null, d: yes, e: ~, f: 007, g: 2020-01-25 }
+    ComponentDependencies:
+      aws.greengrass.TokenExchangeService:
+        VersionRequirement: ^2.0.0
+        DependencyType: HARD
+      com.example.soft: { VersionRequirement: '>= 2.0.3', DependencyType: soft }
+    Manifests:
+      - Name: Linux
+        Platform: { os: linux, architecture: /amd64|x86/ }
+        Lifecycle:
+          Setenv: { NAME: "{configuration:/Message}", COUNT: 3 }
+          Bootstrap: { Script: exit 0, BootstrapOnRollback: true }
+          Install:
+            Script: apt-get install x
+            RequiresPrivilege: true
+            Skipif: "! onpath x"
+            Timeout: 900
+            Setenv: { A: b }
+          Run: python3 -u {artifacts:path}/hello_world.py "{configuration:/Message}"
+          Shutdown: "true"
+        Artifacts:
+          - URI: s3://bucket/folder/hello_world.py
+            Unarchive: none
+            Permission: { Read: ALL, Execute: owner }
+          - Uri: https://example.com/a/b.zip
+            Digest: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+            Algorithm: SHA-256
+            Unarchive: ZIP
+            Size: 12
+    """
+
   @Test("a whole Greengrass recipe")
   func whole() throws {
-    let recipe = try sound(
-      """
-      ---
-      RecipeFormatVersion: '2020-01-25'
-      ComponentName: com.example.HelloWorld
-      ComponentVersion: '1.2.3-rc.1'
-      ComponentType: aws.greengrass.generic
-      ComponentDescription: My first component.
-      ComponentPublisher: Amazon
-      ComponentConfiguration:
-        DefaultConfiguration:
-          Message: world
-          accessControl:
-            aws.greengrass.ipc.pubsub:
-              "com.example:pubsub:1": { operations: ["*"], resources: ["*"] }
-          numbers: [1, -2.5, 0x10, 1e3, "7"]
-          flags: { a: true, b: False, c: null, d: yes, e: ~, f: 007, g: 2020-01-25 }
-      ComponentDependencies:
-        aws.greengrass.TokenExchangeService:
-          VersionRequirement: ^2.0.0
-          DependencyType: HARD
-        com.example.soft: { VersionRequirement: '>= 2.0.3', DependencyType: soft }
-      Manifests:
-        - Name: Linux
-          Platform: { os: linux, architecture: /amd64|x86/ }
-          Lifecycle:
-            Setenv: { NAME: "{configuration:/Message}", COUNT: 3 }
-            Bootstrap: { Script: exit 0, BootstrapOnRollback: true }
-            Install:
-              Script: apt-get install x
-              RequiresPrivilege: true
-              Skipif: "! onpath x"
-              Timeout: 900
-              Setenv: { A: b }
-            Run: python3 -u {artifacts:path}/hello_world.py "{configuration:/Message}"
-            Shutdown: "true"
-          Artifacts:
-            - URI: s3://bucket/folder/hello_world.py
-              Unarchive: none
-              Permission: { Read: ALL, Execute: owner }
-            - Uri: https://example.com/a/b.zip
-              Digest: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-              Algorithm: SHA-256
-              Unarchive: ZIP
-              Size: 12
-      """)
+    let recipe = try sound(Self.whole)
     #expect(recipe.name == "com.example.HelloWorld")
     #expect(recipe.version == Version(1, 2, 3, prerelease: ["rc", "1"]))
     #expect(recipe.summary == "My first component.")
