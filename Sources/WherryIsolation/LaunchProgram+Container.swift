@@ -17,14 +17,18 @@ extension LaunchProgram {
       add("open \(mount.source)", .openTree(path: mount.source, slot: slot))
       attachments.append((slot, mount))
     }
-    addOverlay(layers, at: context.mountPoint)
-    add("make the overlay the root", .pivotRoot(context.mountPoint))
     if readOnly {
+      addScratch(context.mountPoint)
+      let scratch = OverlayLayers(
+        lower: layers.lower, upper: context.mountPoint + "/upper", work: context.mountPoint + "/work")
+      addOverlay(scratch, at: context.mountPoint + "/root")
       for path in ["/tmp", "/run", "/var/tmp"] {
         let options = ["mode=\(path == "/run" ? "0755" : "1777")", "size=64m"]
         let operation = mountNew("tmpfs", path, [.noSetuid, .noDevices], onlyIfThere: true, options: options)
         add("mount \(path)", operation)
       }
+    } else {
+      addOverlay(layers, at: context.mountPoint)
     }
     // What goes below /dev comes after /dev.
     for (slot, mount) in attachments where !mount.target.hasPrefix("/dev/") { addAttachment(slot, mount) }
@@ -47,6 +51,15 @@ extension LaunchProgram {
     add("protect the root", .setAttributes(path: "/", attributes, recursively: false))
   }
 
+  /// A read-only root still needs an upper directory, for the mount points that the image does not have. In memory it
+  /// costs a fifth of the time, no write to the disk, and is gone with the container.
+  private mutating func addScratch(_ place: String) {
+    add("mount a scratch directory", mountNew("tmpfs", place, [.noSetuid], options: ["mode=0700", "size=4m"]))
+    for name in ["upper", "work", "root"] {
+      add("make the scratch directory \(name)", .directory(path: "\(place)/\(name)", mode: 0o755))
+    }
+  }
+
   private mutating func addOverlay(_ layers: OverlayLayers, at mountPoint: String) {
     // Named by descriptor: a mount's options must fit one page, and paths may hold colons and commas.
     var lower: [String] = []
@@ -56,6 +69,7 @@ extension LaunchProgram {
       "workdir=" + slotPath(opening: layers.work),
     ]
     add("mount the overlay root", .overlay(mountPoint: mountPoint, options: options.joined(separator: ",")))
+    add("make the overlay the root", .pivotRoot(mountPoint))
   }
 
   private mutating func slotPath(opening path: String) -> String {

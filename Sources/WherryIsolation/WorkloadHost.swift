@@ -15,6 +15,7 @@ package final class WorkloadHost {
 
   package init(_ configuration: HostConfiguration) throws(Failure) {
     self.configuration = configuration
+    mountPoint = configuration.stateDirectory + "/root"
     layout = CgroupLayout.detect(root: configuration.cgroupRoot)
     filters = SeccompFilter(directory: configuration.stateDirectory + "/seccomp")
     guard access(configuration.shimPath, X_OK) == 0 else {
@@ -35,13 +36,18 @@ package final class WorkloadHost {
         message: "the state directory \(workloadsDirectory) cannot be made: \(sentence(ofErrno: error))",
         remedy: "run the agent as root, or set run in agent.conf to a directory that it may write")
     }
+    // On the way to a mount no link is followed; one in the configured path (/var/run) is meant.
+    if let real = realpath(mountPoint, nil) {
+      mountPoint = String(cString: real)
+      free(real)
+    }
   }
 
   private var workloadsDirectory: String { configuration.stateDirectory + "/workloads" }
 
   /// Where overlays are mounted, each in its own mount namespace, so one directory does for all. Removing one that was
   /// a mount point makes the kernel wait.
-  private var mountPoint: String { configuration.stateDirectory + "/root" }
+  private var mountPoint: String
 
   private func directory(of id: String) -> WorkloadDirectory { WorkloadDirectory(path: "\(workloadsDirectory)/\(id)") }
 

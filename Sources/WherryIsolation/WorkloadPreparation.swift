@@ -52,20 +52,10 @@ struct WorkloadPreparation {
     return nodes
   }
 
-  /// Makes the directories of an overlay, and the small files that every container has.
+  /// Makes the directories of a writable overlay, and the small files that every container has.
   func files(address: String?) throws(Failure) -> [WorkloadMount] {
-    guard case .overlay(_, let upper, let work, _) = spec.root else { return [] }
-    for path in [upper, work] {
-      let error = Files.makeDirectories(path)
-      guard error == 0 else {
-        throw Failure(
-          error == ENOSPC ? .space : .start, code: "workload.directory",
-          message: "\(spec.id) cannot be started: \(path) cannot be made: \(sentence(ofErrno: error))",
-          remedy: "see that its file system is writable and has space")
-      }
-    }
-    // The root's own mode is the upper directory's.
-    chmod(upper, 0o755)
+    guard case .overlay(_, let upper, let work, let readOnly) = spec.root else { return [] }
+    if !readOnly { try make(upper, work) }
     if spec.network == .host {
       let shared = ["/etc/hosts", "/etc/resolv.conf"].filter(Files.exists)
       return shared.map { WorkloadMount(source: $0, target: $0, readOnly: true) }
@@ -79,6 +69,20 @@ struct WorkloadPreparation {
       mounts.append(WorkloadMount(source: path, target: "/etc/" + name, readOnly: true))
     }
     return mounts
+  }
+
+  private func make(_ upper: String, _ work: String) throws(Failure) {
+    for path in [upper, work] {
+      let error = Files.makeDirectories(path)
+      guard error == 0 else {
+        throw Failure(
+          error == ENOSPC ? .space : .start, code: "workload.directory",
+          message: "\(spec.id) cannot be started: \(path) cannot be made: \(sentence(ofErrno: error))",
+          remedy: "see that its file system is writable and has space")
+      }
+    }
+    // The root's own mode is the upper directory's.
+    chmod(upper, 0o755)
   }
 
   private func hosts(address: String?) -> String {

@@ -42,7 +42,8 @@ package enum WorkloadRoot: Hashable, Sendable {
   /// `writable` or in the spec's mounts.
   case host(writable: [String], hidden: [String])
   /// A container: verified layers (topmost first) under a writable upper directory. `upper` and `work` are made when
-  /// missing and must lie on one file system. A read-only root gets a tmpfs on /tmp, /run and /var/tmp where they are.
+  /// missing and must lie on one file system. A read-only root uses neither, and gets a tmpfs on /tmp, /run and /var/tmp
+  /// where they are.
   case overlay(lower: [String], upper: String, work: String, readOnly: Bool)
 }
 

@@ -105,6 +105,14 @@ import WherryTestSupport
     #expect(output.contains("yes") && output.contains("no"))
   }
 
+  @Test func aReadOnlyRootWritesNothingToTheDisk() throws {
+    guard let bench = Workbench(#function) else { return }
+    let spec = bench.container("a.run", ["sh", "-c", "touch /tmp/x; mkdir /x"])
+    #expect(try bench.run(spec).end == .exited(code: 1))
+    #expect(!TestFile.exists(bench.directory.file("snap")))
+    #expect(!TestFile.exists(bench.directory.file("layer/etc/hosts")))
+  }
+
   @Test func aWritableRootKeepsWhatWasWrittenInItsUpperDirectory() throws {
     guard let bench = Workbench(#function) else { return }
     let spec = bench.container("a.run", ["sh", "-c", "echo kept > /data/file"], readOnly: false)

@@ -32,7 +32,9 @@ import WherryModel
         "clone", "be born in the cgroup", "write the log", "set the memory killer's score",
         "make a cgroup namespace", "bring the loopback up",
         "set the host name", "limit core files", "limit open files", "make mounts private", "open /d/data",
-        "open /run/w/hosts", "open /l/2", "open /l/1", "open /s/upper", "open /s/work", "mount the overlay root",
+        "open /run/w/hosts", "mount a scratch directory",
+        "make the scratch directory upper", "make the scratch directory work", "make the scratch directory root",
+        "open /l/2", "open /l/1", "open /run/w/root/upper", "open /run/w/root/work", "mount the overlay root",
         "make the overlay the root", "mount /tmp", "mount /run", "mount /var/tmp", "mount /d/data on /data",
         "mount /run/w/hosts on /etc/hosts", "mount /dev", "mount /dev/pts", "mount /dev/shm", "mount /dev/mqueue",
         "mount /sys", "mount /sys/fs/cgroup", "mount /proc", "open the low ports", "make /proc/bus read-only",
@@ -55,7 +57,7 @@ import WherryModel
     #expect(
       try step("mount the overlay root")
         == .overlay(
-          mountPoint: "/run/w/root",
+          mountPoint: "/run/w/root/root",
           options: """
             lowerdir=/proc/self/fd/66:/proc/self/fd/67,upperdir=/proc/self/fd/68,workdir=/proc/self/fd/69
             """))
@@ -72,6 +74,22 @@ import WherryModel
         == .execute(
           candidates: ["/usr/bin/serve", "/bin/serve"], arguments: ["serve", "--fast"],
           environment: ["PATH=/usr/bin:/bin"]))
+  }
+
+  @Test func aWritableRootKeepsItsUpperDirectoryOnDisk() {
+    var (spec, context) = Self.container()
+    spec.root = .overlay(lower: ["/l/1"], upper: "/s/upper", work: "/s/work", readOnly: false)
+    spec.mounts = []
+    context.files = []
+    let steps = LaunchProgram.build(spec, context).steps
+    #expect(
+      steps.drop { $0.words != "make mounts private" }.prefix(6).map(\.words) == [
+        "make mounts private", "open /l/1", "open /s/upper", "open /s/work", "mount the overlay root",
+        "make the overlay the root",
+      ])
+    let protect = LaunchOperation.setAttributes(path: "/", [.noSetuid, .noDevices], recursively: false)
+    #expect(steps.first { $0.words == "protect the root" }?.operation == protect)
+    #expect(!steps.contains { $0.words == "mount /tmp" })
   }
 
   @Test func theCgroupNamespaceIsMadeAfterJoining() {
