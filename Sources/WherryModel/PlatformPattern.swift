@@ -1,6 +1,6 @@
 /// The regular expression of a `/regex/` platform value, matched against the whole of a device's attribute.
 ///
-/// Not the standard library's Regex: that brings megabytes into the agent, and backtracks, so that a recipe's
+/// Not the standard library's Regex: that brings a megabyte into the agent, and backtracks, so that a recipe's
 /// `(a+)+b` could stop the service. This one runs all alternatives side by side (Thompson 1968) in time proportional
 /// to pattern × text. It reads literals, `.`, classes, `\d \w \s` and their opposites, groups, `|`, `* + ? {m,n}` (also
 /// lazy), `^` and `$`; no back-references and no look-around.
