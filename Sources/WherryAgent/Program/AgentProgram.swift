@@ -29,10 +29,6 @@ package enum AgentProgram {
     sigemptyset(&none)
     pthread_sigmask(SIG_SETMASK, &none, nil)
     signal(SIGPIPE, SIG_IGN)
-    // A parent may have handed down a mask that blocks the signals by which the agent is stopped.
-    var none = sigset_t()
-    sigemptyset(&none)
-    sigprocmask(SIG_SETMASK, &none, nil)
     let words = Array(arguments.dropFirst())
     if words.isEmpty || words.contains("--help") || words.contains("-h") {
       Output.print(usage, terminator: "")
