@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -162,19 +164,36 @@ static struct wherry_message end_of(struct shim *shim) {
   return end;
 }
 
-// The ends of this program's text, from the linker.
-extern const char __executable_start[], etext[];
+// The parts of this program that are never written to.
+static struct { uintptr_t start, size; } texts[4];
+static int text_count;
+
+static void find_texts(void) {
+  const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+  uintptr_t base = 0, page = sysconf(_SC_PAGESIZE);
+  int count = getauxval(AT_PHNUM);
+  for (int i = 0; i < count; i++) {
+    if (headers[i].p_type == PT_PHDR) base = (uintptr_t)headers - headers[i].p_vaddr;
+  }
+  for (int i = 0; i < count && text_count < 4; i++) {
+    if (headers[i].p_type != PT_LOAD || headers[i].p_flags & PF_W) continue;
+    uintptr_t start = (base + headers[i].p_vaddr) & -page;
+    uintptr_t end = (base + headers[i].p_vaddr + headers[i].p_memsz + page - 1) & -page;
+    texts[text_count].start = start;
+    texts[text_count++].size = end - start;
+  }
+}
 
 // Most of libc was needed to get here only, and this may wait for years: what is still needed is read back from the
 // page cache.
-static void drop_text(void) {
-  uintptr_t page = sysconf(_SC_PAGESIZE), start = ((uintptr_t)__executable_start + page - 1) & -page;
-  quiet_syscall(SYS_madvise, start, ((uintptr_t)etext & -page) - start, MADV_DONTNEED);
+static inline void drop_texts(void) {
+  for (int i = 0; i < text_count; i++) quiet_syscall(SYS_madvise, texts[i].start, texts[i].size, MADV_DONTNEED);
 }
 
 struct wherry_message shim_serve(struct shim *shim) {
+  find_texts();
   for (int is_quiet = 1;;) {
-    if (is_quiet) drop_text();
+    if (is_quiet) drop_texts();
     struct pollfd fds[4 + CLIENTS_MAXIMUM] = {
       {.fd = shim->pidfd, .events = POLLIN},
       {.fd = shim->output[0], .events = POLLIN},
@@ -182,10 +201,14 @@ struct wherry_message shim_serve(struct shim *shim) {
       {.fd = shim->listener, .events = POLLIN},
     };
     for (int i = 0; i < CLIENTS_MAXIMUM; i++) fds[4 + i] = (struct pollfd){.fd = shim->clients[i], .events = POLLIN};
-    struct timespec step = {.tv_nsec = 20000000};
     // Processes end without a word; only while they are asked to are they looked for.
-    long timeout = shim->asked_count > 0 ? (long)&step : 0;
-    if (quiet_syscall(SYS_ppoll, (long)fds, 4 + CLIENTS_MAXIMUM, timeout) < 0) continue;
+    // Not on the stack, where its start value would come from a page of constants.
+    static struct timespec timeout;
+    timeout.tv_sec = shim->asked_count > 0 ? 0 : 5;
+    timeout.tv_nsec = shim->asked_count > 0 ? 20000000 : 0;
+    int is_timed = shim->asked_count > 0 || !is_quiet;
+    long count = quiet_syscall(SYS_ppoll, (long)fds, 4 + CLIENTS_MAXIMUM, is_timed ? (long)&timeout : 0);
+    if (count < 0) continue;
     if (shim->asked_count > 0) end_when_others_have(shim);
     for (int stream = 0; stream < 2; stream++) {
       if (fds[1 + stream].revents) read_output(shim, stream);
@@ -195,7 +218,7 @@ struct wherry_message shim_serve(struct shim *shim) {
     }
     if (fds[3].revents) accept_client(shim);
     if (fds[0].revents) return end_of(shim);
-    // A talkative workload keeps in memory what its log needs.
-    is_quiet = !fds[1].revents && !fds[2].revents;
+    // A talkative workload keeps in memory what its log needs, until it has been silent for a while.
+    is_quiet = count == 0 || (!fds[1].revents && !fds[2].revents);
   }
 }
