@@ -11,15 +11,18 @@ package struct LogFollower {
   /// Starts at the end when `fromEnd`, else at the oldest line kept.
   package init(path: String, fromEnd: Bool) {
     self.path = path
-    let files = fromEnd ? [path] : LogFile.paths(path)
-    for file in files where descriptor < 0 { openFile(file) }
-    if fromEnd, descriptor >= 0 { lseek(descriptor, 0, SEEK_END) }
+    if fromEnd {
+      openFile(path)
+      if descriptor >= 0 { lseek(descriptor, 0, SEEK_END) }
+    } else {
+      openOldest()
+    }
   }
 
   /// The lines that are new since the last call, at most `maximum`.
   package mutating func readLines(maximum: Int = 1000) -> [String] {
     var lines: [String] = []
-    if descriptor < 0 { openFile(path) }
+    if descriptor < 0 { openOldest() }
     while lines.count < maximum, descriptor >= 0 {
       if let newline = rest.firstIndex(of: 10) {
         lines.append(String(decoding: rest[..<newline], as: UTF8.self))
@@ -34,6 +37,10 @@ package struct LogFollower {
   package mutating func close() {
     if descriptor >= 0 { Glibc.close(descriptor) }
     descriptor = -1
+  }
+
+  private mutating func openOldest() {
+    for file in LogFile.paths(path) where descriptor < 0 { openFile(file) }
   }
 
   private mutating func openFile(_ file: String) {

@@ -165,7 +165,10 @@ extension Workbench {
 
   /// Ten seconds at most, in steps that leave the processor to the workload.
   func wait(until isDone: () -> Bool) {
-    for _ in 0..<2000 where !isDone() { poll(nil, 0, 5) }
+    for _ in 0..<2000 {
+      if isDone() { return }
+      poll(nil, 0, 5)
+    }
   }
 
   func waitForOutput(_ id: String, _ line: String) { wait { output(id).contains(line) } }
