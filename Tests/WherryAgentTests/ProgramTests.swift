@@ -123,6 +123,12 @@ import WherryWire
     #expect(events == [.ended(isSuccess: false, detail: "it was ended by signal 9")])
   }
 
+  @Test func aWorkerWhoseChildKeepsTheOutputOpenIsNotWaitedFor() throws {
+    // The child ends by itself once the reader is gone.
+    let events = try events("(while echo; do :; done) & exit 0")
+    #expect(events.last == .ended(isSuccess: true, detail: "it exited with code 0"))
+  }
+
   @Test func aMissingWorkerIsNamed() throws {
     let worker = ProcessWorker(program: "/no/such/fetch", directory: directory.path)
     let failure = try #require(throws: Failure.self) { try worker.start(.download, job: [:]) }

@@ -16,7 +16,7 @@ package final class ProcessWorker: Worker {
   package func start(_ mode: WorkerMode, job: JSON) throws(Failure) -> any WorkerRun {
     let input = try jobFile(job)
     defer { close(input) }
-    let (reading, writing) = try Spawn.pipe()
+    let (reading, writing) = try Spawn.channel()
     defer { close(writing) }
     do {
       let pid = try Spawn.start([program, mode.rawValue], input: input, output: writing)
@@ -49,12 +49,16 @@ final class ProcessWorkerRun: WorkerRun {
   private(set) var descriptor: Int32
   private(set) var nextDeadline: Instant?
   private var lines = LineBuffer()
-  private var isReaped = false
+  /// As waitpid gave it; -1 = somebody else reaped it.
+  private var end: Int32?
+  private var isReported = false
   /// After its output ended it has this long to go away.
   private var killAt: Instant?
 
   private static let goneMilliseconds: Int64 = 2_000
+  private static let readsMaximum = 64
   private static let reapIntervalMilliseconds: Int64 = 5
+  private static let lookIntervalMilliseconds: Int64 = 1_000
 
   init(pid: pid_t, descriptor: Int32) {
     self.pid = pid
@@ -63,20 +67,25 @@ final class ProcessWorkerRun: WorkerRun {
 
   deinit {
     if descriptor >= 0 { close(descriptor) }
-    guard !isReaped else { return }
+    guard end == nil else { return }
     kill(pid, SIGKILL)
     waitpid(pid, nil, 0)
   }
 
   func cancel() {
-    if !isReaped { kill(pid, SIGKILL) }
+    if end == nil { kill(pid, SIGKILL) }
   }
 
   func readEvents(now: Instant) -> [WorkerEvent] {
     var events: [WorkerEvent] = []
+    let isGone = hasExited()
     var buffer = [UInt8](repeating: 0, count: 16 << 10)
+    var budget = Self.readsMaximum
     while descriptor >= 0 {
-      let count = read(descriptor, &buffer, buffer.count)
+      // One that never stops talking gets its turn like everybody else.
+      if budget == 0 && !isGone { return events }
+      budget -= 1
+      let count = budget < 0 ? 0 : read(descriptor, &buffer, buffer.count)
       if count > 0 {
         for line in lines.append(buffer[..<count]) {
           // What the worker says was made from hostile input: only JSON of known shape gets further.
@@ -85,29 +94,38 @@ final class ProcessWorkerRun: WorkerRun {
         continue
       }
       if count < 0 && errno == EINTR { continue }
-      if count < 0 && errno == EAGAIN { return events }
+      if count < 0 && errno == EAGAIN && !isGone {
+        // Something that it started may hold its output open after it is gone, so it is looked after, too.
+        nextDeadline = now.advanced(byMilliseconds: Self.lookIntervalMilliseconds)
+        return events
+      }
       close(descriptor)
       descriptor = -1
       killAt = now.advanced(byMilliseconds: Self.goneMilliseconds)
     }
-    if let end = reap(now) { events.append(end) }
+    if isReported { return events }
+    if let end { return events + [report(end)] }
+    if let killAt, now >= killAt { kill(pid, SIGKILL) }
+    if hasExited(), let end { return events + [report(end)] }
+    nextDeadline = now.advanced(byMilliseconds: Self.reapIntervalMilliseconds)
     return events
   }
 
-  private func reap(_ now: Instant) -> WorkerEvent? {
-    guard !isReaped else { return nil }
-    if let killAt, now >= killAt { kill(pid, SIGKILL) }
+  private func hasExited() -> Bool {
+    guard end == nil else { return true }
     var status: Int32 = 0
     let found = waitpid(pid, &status, WNOHANG)
-    guard found == pid || found < 0 else {
-      nextDeadline = now.advanced(byMilliseconds: Self.reapIntervalMilliseconds)
-      return nil
-    }
-    isReaped = true
+    guard found == pid || found < 0 else { return false }
+    end = found == pid ? status : -1
+    return true
+  }
+
+  private func report(_ status: Int32) -> WorkerEvent {
+    isReported = true
     nextDeadline = nil
     let signal = status & 0x7f
-    if found == pid && signal != 0 { return .ended(isSuccess: false, detail: "it was ended by signal \(signal)") }
+    if status >= 0 && signal != 0 { return .ended(isSuccess: false, detail: "it was ended by signal \(signal)") }
     let code = (status >> 8) & 0xff
-    return .ended(isSuccess: found == pid && code == 0, detail: "it exited with code \(code)")
+    return .ended(isSuccess: status == 0, detail: "it exited with code \(code)")
   }
 }

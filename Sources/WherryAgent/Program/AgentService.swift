@@ -127,7 +127,7 @@ struct SignalPipe {
   nonisolated(unsafe) private static var writeEnd: Int32 = -1
 
   init(_ signals: [Int32]) throws(Failure) {
-    let (read, write) = try Spawn.pipe()
+    let (read, write) = try Spawn.channel()
     Spawn.setNonBlocking(read)
     Spawn.setNonBlocking(write)
     descriptor = read

@@ -30,11 +30,11 @@ enum Spawn {
     return pid
   }
 
-  /// Both ends close on exec.
-  static func pipe() throws(Failure) -> (read: Int32, write: Int32) {
+  /// Two ends that close on exec from their first moment on, which a pipe cannot have here: Glibc's pipe2 is hidden.
+  static func channel() throws(Failure) -> (read: Int32, write: Int32) {
     var ends: [Int32] = [-1, -1]
-    guard Glibc.pipe(&ends) == 0 else { throw Files.failure("make", "a pipe") }
-    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+    guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Files.failure("make", "a pair of sockets") }
     return (ends[0], ends[1])
   }
 
