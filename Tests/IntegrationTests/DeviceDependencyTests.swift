@@ -7,7 +7,7 @@ import Testing
   static let forbidden = ["Foundation", "dispatch", "BlocksRuntime", "icu"]
   static let budgets = [
     "wherry-agent": ["libmosquitto", "libssl", "libcrypto", "libsqlite3", "libseccomp"],
-    "wherry-fetch": ["libcurl", "libarchive", "libcrypto"],
+    "wherry-fetch": ["libcurl", "libarchive", "libcrypto", "libssl"],
     // Static: one runs beside each workload.
     "wherry-shim": [],
   ]

@@ -150,7 +150,8 @@ import Testing
     let follow = try fleet.start(
       ["wherry", "device", "logs", "kiosk-1", "com.example.web", "-f"], log: "follow.log")
     defer {
-      follow.terminate()
+      // The test runner's threads hand a mask down that blocks SIGTERM.
+      kill(follow.processIdentifier, SIGKILL)
       follow.waitUntilExit()
     }
     try Command.eventually("the log is streamed") { fleet.log("follow.log").contains("serves on port 8080") }
