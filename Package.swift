@@ -117,7 +117,8 @@ let package = Package(
       name: "WherrySimulation",
       dependencies: ["WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryRollout", "WherryWire"],
       swiftSettings: strict),
-    .target(name: "WherryTestSupport", dependencies: ["WherryJSON", "WherryModel", "WherryWire"], swiftSettings: strict),
+    .target(
+      name: "WherryTestSupport", dependencies: ["WherryJSON", "WherryModel", "WherryWire"], swiftSettings: strict),
   ]
 )
 

@@ -15,7 +15,8 @@ enum Console {
   static func write(_ text: String, toError: Bool = false) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
-      let written = bytes.withUnsafeBytes { Glibc.write(toError ? STDERR_FILENO : STDOUT_FILENO, $0.baseAddress, $0.count) }
+      let descriptor = toError ? STDERR_FILENO : STDOUT_FILENO
+      let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
       if written < 0 {
         if errno == EINTR { continue }
         // The reader went away (`wherry … | head`): there is nobody left to tell.

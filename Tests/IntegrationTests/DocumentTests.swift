@@ -10,7 +10,9 @@ import Testing
     var count = 0
     for (place, command) in try commands() {
       let words = command.split(separator: " ").map(String.init)
-      let verbs = words.prefix { $0.first?.isLetter == true && $0 == $0.lowercased() && !$0.contains("/") && !$0.contains("=") }
+      let verbs = words.prefix { word in
+        word.first?.isLetter == true && word == word.lowercased() && !word.contains("/") && !word.contains("=")
+      }
       var path = Array(verbs.prefix(words[0] == "wherry" ? 3 : 2))
       // A word that is no command is an argument: `wherry deployment watch` has three, `wherry login x` two.
       var help = ""

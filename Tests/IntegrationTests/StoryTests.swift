@@ -124,7 +124,7 @@ import Testing
       "deploy", "--group", "kiosks", "com.example.hello=1.0.0", "com.example.web=2.0.0", "--watch")
     try #require(deployed.status == 0, "\(deployed.text)")
     for device in Self.kiosks { #expect(try fleet.page(device).contains("com.example.web 2.0.0")) }
-    #expect(try workload(fleet, "kiosk-1", "com.example.hello") == before, "hello did not change, so it must not restart")
+    #expect(try workload(fleet, "kiosk-1", "com.example.hello") == before, "hello is the same, so it must not restart")
   }
 
   private func brokenVersion(_ fleet: TestFleet) throws {
@@ -141,7 +141,7 @@ import Testing
       #expect(try fleet.page(device).contains("com.example.web 2.0.0"))
     }
     #expect(try fleet.page("kiosk-3").contains("com.example.web 2.0.0"))
-    #expect(try workload(fleet, "kiosk-3", "com.example.web") == untouched, "the rollout must not reach the third device")
+    #expect(try workload(fleet, "kiosk-3", "com.example.web") == untouched, "the rollout must not reach kiosk-3")
   }
 
   // MARK: 7. Logs and dashboard show the same truth
@@ -155,8 +155,9 @@ import Testing
       follow.waitUntilExit()
     }
     try Command.eventually("the log is streamed") { fleet.log("follow.log").contains("serves on port 8080") }
-    _ = try fleet.curl("http://\(fleet.address("kiosk-1")):8080/", "-A", "story")
-    try Command.eventually("a new line reaches the operator") { fleet.log("follow.log").contains("url:/") }
+    #expect(!fleet.log("follow.log").contains("response:404"))
+    _ = try fleet.curl("http://\(fleet.address("kiosk-1")):8080/no-such-page")
+    try Command.eventually("a new line reaches the operator") { fleet.log("follow.log").contains("response:404") }
 
     let token = fleet.log("admin.token").trimmingCharacters(in: .whitespacesAndNewlines)
     let page = try fleet.curl(
@@ -229,7 +230,8 @@ import Testing
   private func workload(_ fleet: TestFleet, _ device: String, _ component: String) throws -> Int {
     let output = try Command.run(["wherry-agent", "components", "--config", fleet.configuration(device)]).output
     let row = output.split(separator: "\n").first { $0.hasPrefix(component + " ") } ?? ""
-    return try #require(row.split(separator: " ").compactMap { Int($0) }.last, "no process of \(component) in: \(output)")
+    let process = row.split(separator: " ").compactMap { Int($0) }.last
+    return try #require(process, "no process of \(component) in: \(output)")
   }
 
   private func inodes(_ folder: String) throws -> [String: Int] {

@@ -37,7 +37,9 @@ final class TestFleet {
   /// The reason why the story cannot be told on this machine, if there is one.
   static func obstacle() -> String? {
     if geteuid() != 0 { return "it makes namespaces, mounts and cgroups, which needs root" }
-    let programs = ["/usr/sbin/mosquitto", "/usr/bin/docker-registry", "/usr/bin/skopeo", "/bin/busybox", "/usr/sbin/nft"]
+    let programs = [
+      "/usr/sbin/mosquitto", "/usr/bin/docker-registry", "/usr/bin/skopeo", "/bin/busybox", "/usr/sbin/nft",
+    ]
     if let missing = programs.first(where: { access($0, X_OK) != 0 }) {
       return "\(missing) is not installed; Tests/run.sh installs it"
     }

@@ -42,7 +42,8 @@ import Testing
           }
           open = nil
         }
-        guard line.contains("func ") || line.dropFirst(indentation).hasPrefix("init("), line.hasSuffix("{") else { continue }
+        let opens = line.contains("func ") || line.dropFirst(indentation).hasPrefix("init(")
+        guard opens, line.hasSuffix("{") else { continue }
         open = (number, indentation, line.dropFirst(indentation).prefix(60))
       }
     }
@@ -53,7 +54,9 @@ import Testing
       let target = String(file.path.split(separator: "/")[1])
       for (number, line) in file.lines.enumerated() {
         let words = line.split(separator: " ")
-        guard words.contains("import"), let module = words.last, words.count <= 4, !line.hasPrefix("//") else { continue }
+        guard words.contains("import"), let module = words.last, words.count <= 4, !line.hasPrefix("//") else {
+          continue
+        }
         if Self.devicePath.contains(target), ["Foundation", "FoundationEssentials", "Dispatch"].contains(module) {
           Issue.record("\(file.path):\(number + 1) imports \(module), which the device path must not carry")
         }

@@ -45,7 +45,8 @@ struct ClaimCommand: ParsableCommand {
           ["ID", "DEVICE", "GROUPS", "USES LEFT"],
           claims.map {
             [
-              $0.id, $0.device?.rawValue ?? "any", $0.groups.map(\.rawValue).joined(separator: ","), String($0.usesLeft),
+              $0.id, $0.device?.rawValue ?? "any", $0.groups.map(\.rawValue).joined(separator: ","),
+              String($0.usesLeft),
             ]
           })
       }

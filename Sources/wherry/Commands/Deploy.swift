@@ -95,7 +95,8 @@ struct Deploy: ParsableCommand {
       policy.waves = try waves.split(separator: ",").map { part in
         let isPercent = part.hasSuffix("%")
         guard let number = Int(isPercent ? part.dropLast() : part), number > 0, !isPercent || number <= 100 else {
-          throw ValidationError("--waves \"\(waves)\": \"\(part)\" is neither a count nor a percentage; write 1,50%,100%")
+          throw ValidationError(
+            "--waves \"\(waves)\": \"\(part)\" is neither a count nor a percentage; write 1,50%,100%")
         }
         return isPercent ? .percent(number) : .count(number)
       }

@@ -101,7 +101,10 @@ enum DeploymentText {
     text += Console.table(
       ["DEVICE", "WAVE", "STATUS", "GENERATION"],
       deployment.devices.map {
-        [$0.name.rawValue, String($0.wave), $0.status, $0.generation == Generation(0) ? "-" : $0.generation.description]
+        [
+          $0.name.rawValue, String($0.wave), $0.status,
+          $0.generation == Generation(0) ? "-" : $0.generation.description,
+        ]
       })
     for device in deployment.devices {
       guard let failure = device.failure else { continue }

@@ -10,7 +10,8 @@ struct DeviceCommand: ParsableCommand {
 
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "All devices with platform, labels and state.", discussion: "Example: wherry device list --group kiosks")
+      abstract: "All devices with platform, labels and state.",
+      discussion: "Example: wherry device list --group kiosks")
     @Option(help: "Only the members of this group.") var group: GroupName?
     @OptionGroup var options: OutputOptions
 

@@ -14,7 +14,9 @@ struct Login: ParsableCommand {
       throw ValidationError("\"\(url)\" must begin with https://, for example https://127.0.0.1:8443")
     }
     let token = try Files.text(tokenFile).split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
-    guard !token.isEmpty else { throw UserError("\(tokenFile) holds no token; the service printed it at its first start") }
+    guard !token.isEmpty else {
+      throw UserError("\(tokenFile) holds no token; the service printed it at its first start")
+    }
     let session = Session(url: url, token: token, authorityPEM: try ca.map(Files.text))
     let fleet = try session.client.fleet()
     try session.save()
