@@ -138,6 +138,7 @@ let tests: [(String, [Target.Dependency])] = [
   ("WherryOCI", ["WherryJSON", "WherryModel", "WherryCrypto", "WherryTransfer"]),
   ("WherryTransfer", ["WherryJSON", "WherryModel", "WherryCrypto"]),
   ("WherryIsolation", ["WherryJSON", "WherryModel"]),
+  ("WherryClient", ["WherryJSON", "WherryModel", "WherryWire", "WherryTransfer"]),
   (
     "WherryAgent",
     [

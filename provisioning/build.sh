@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the five programs in release form into OUT (default .build/wherry).
-#   build.sh [OUT]      build what has changed
-#   build.sh --check    only look whether the Swift toolchain is there
+#   build.sh [OUT]             build what has changed
+#   build.sh --device [OUT]    only the device's programs
+#   build.sh --check           only look whether the Swift toolchain is there
 # The device programs are built without the service's packages, by the lean recipe that Docs/operations.md explains.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,15 +18,29 @@ if [ "$(printf '%s\n6.1\n' "$version" | sort -V | head -n 1)" != 6.1 ]; then
 fi
 [ "${1:-}" != --check ] || exit 0
 
+device_only=""
+if [ "${1:-}" = --device ]; then
+  device_only=yes
+  shift
+fi
 out=${1:-$root/.build/wherry}
 scratch=$root/.build/release
 mkdir -p "$out" "$scratch/static-libs"
 cd "$root"
 
+# Asking the package manager four times whether anything is to be done takes longer than everything else that the
+# quickstart does, so what has not changed since the last whole build is seen by the files' times.
+stamp=$out/.built${device_only:+-device}
+if [ -e "$stamp" ] && [ -z "$(find Package.swift Sources provisioning/build.sh -newer "$stamp" -print -quit)" ]; then
+  exit 0
+fi
+touch "$stamp.new"
+
 # build NAME PRODUCT ARGUMENTS…: quiet unless it fails.
 build() {
   local log=$scratch/$2.log
-  swift build -c release --scratch-path "$scratch/$1" --product "$2" --static-swift-stdlib "${@:3}" > "$log" 2>&1 || {
+  swift build -c release --scratch-path "$scratch/$1" --product "$2" --static-swift-stdlib --debug-info-format none \
+    "${@:3}" > "$log" 2>&1 || {
     grep -E 'error:' "$log" | sort -u >&2 || tail -n 30 "$log" >&2
     echo "build.sh: $2 was not built; the whole output is in $log" >&2
     exit 1
@@ -37,13 +52,22 @@ build() {
   fi
 }
 
+[ -e "$(gcc -print-file-name=libstdc++.a)" ] || {
+  echo "build.sh: libstdc++.a is missing; run provisioning/packages.sh build" >&2
+  exit 1
+}
 # A directory that holds nothing but libstdc++.a makes the linker take it statically.
 ln -sf "$(gcc -print-file-name=libstdc++.a)" "$scratch/static-libs/"
 lean=(--disable-default-traits -Xswiftc -Osize -Xlinker "-L$scratch/static-libs" -Xswiftc -Xclang-linker -Xswiftc -no-pie
   -Xswiftc -Xclang-linker -Xswiftc -static-libgcc)
 for program in wherry-agent wherry-fetch; do build device "$program" "${lean[@]}"; done
 # The shim is C alone: linked by the package manager it would carry the Swift runtime, once for every workload.
-gcc -std=gnu17 -D_GNU_SOURCE -Os -static -s -I Sources/CIsolation/include -o "$out/wherry-shim.new" \
+gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Os -static -s -I Sources/CIsolation/include -o "$out/wherry-shim.new" \
   Sources/wherry-shim/*.c Sources/CIsolation/*.c
 mv "$out/wherry-shim.new" "$out/wherry-shim"
+if [ -n "$device_only" ]; then
+  mv "$stamp.new" "$stamp"
+  exit 0
+fi
 for program in wherry-inventory wherry; do build service "$program"; done
+mv "$stamp.new" "$stamp"

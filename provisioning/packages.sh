@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a purpose needs, and nothing when all are there.
-#   packages.sh build|service|device|sample|peer|test …
+#   packages.sh build|service|device|sample|peer|bench|test …
 set -euo pipefail
 
 packages_for() {
   case "$1" in
-    build) echo libmosquitto-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev libarchive-dev libseccomp-dev pkg-config gcc libc6-dev git ;;
+    build)
+      echo libmosquitto-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev libarchive-dev libseccomp-dev pkg-config \
+        gcc libc6-dev libstdc++-12-dev git
+      ;;
     service) echo mosquitto ca-certificates ;;
     device) echo nftables ca-certificates ;;
     sample) echo busybox-static docker-registry skopeo curl ;;
     peer) echo podman crun conmon util-linux ;;
-    test) echo openssl sqlite3 jq iproute2 procps python3 zstd chromium ;;
-    *) echo "packages.sh: unknown purpose \"$1\"; use build, service, device, sample, peer or test" >&2; exit 2 ;;
+    bench) echo procps ;;
+    test) echo openssl iproute2 procps python3 zstd chromium ;;
+    *) echo "packages.sh: unknown purpose \"$1\"; use build, service, device, sample, peer, bench or test" >&2; exit 2 ;;
   esac
 }
 
@@ -39,6 +43,19 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "Installing Debian packages: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-# Services of the packages must not start: the inventory service runs its own broker.
+# Their services must not start: the inventory service runs its own broker, the quickstart its own registry. A policy of
+# the machine's own is left alone.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap '"${sudo[@]}" rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" > /dev/null
+  "${sudo[@]}" chmod 0755 "$policy"
+fi
 "${sudo[@]}" apt-get update -qq
-"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+# Nor at the next start of the machine.
+for package in "${missing[@]}"; do
+  case "$package" in
+    mosquitto | docker-registry) "${sudo[@]}" systemctl --quiet disable "$package" 2> /dev/null || true ;;
+  esac
+done

@@ -5,14 +5,15 @@
 #   provisioning/quickstart.sh           stays up until Ctrl-C, then takes everything down
 #   provisioning/quickstart.sh --once    exits 0 after success (or 1 with the reason), taking everything down
 #
-# WHERRY_BIN names a directory with the programs; then nothing is built. WHERRY_PORT moves the ports (from 8443 up).
+# WHERRY_BIN names a directory with the programs; then nothing is built. So that several fit on one machine, WHERRY_PORT
+# moves the ports (from 8443 up), WHERRY_NET the addresses (10.88.x.x) and WHERRY_ID the names in the kernel (q).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 once=""
 case "${1:-}" in
   "") ;;
   --once) once=yes ;;
-  *) sed -n '2,8p' "$0"; exit 2 ;;
+  *) sed -n '2,9p' "$0"; exit 2 ;;
 esac
 say() { printf '\n== %s\n' "$*"; }
 
@@ -33,11 +34,12 @@ if [ "$(id -u)" != 0 ]; then
     echo "quickstart: agents make namespaces and mounts, which needs root; install sudo or run as root" >&2
     exit 1
   }
-  exec sudo env WHERRY_INSTALLED=yes WHERRY_BIN="$bin" WHERRY_PORT="${WHERRY_PORT:-8443}" "$0" "$@"
+  exec sudo env WHERRY_INSTALLED=yes WHERRY_BIN="$bin" WHERRY_PORT="${WHERRY_PORT:-8443}" \
+    WHERRY_NET="${WHERRY_NET:-88}" WHERRY_ID="${WHERRY_ID:-q}" "$0" "$@"
 fi
 
-port=${WHERRY_PORT:-8443} id=q net=88
-state=$(mktemp -d /tmp/wherry-quickstart.XXXXXX)
+port=${WHERRY_PORT:-8443} id=${WHERRY_ID:-q} net=${WHERRY_NET:-88}
+state=$(mktemp -d "${TMPDIR:-/tmp}/wherry-quickstart.XXXXXX")
 # Workers and components do not run as root, and must be able to reach what is theirs below it.
 chmod 0755 "$state"
 # shellcheck source=provisioning/fleet.sh
@@ -45,19 +47,22 @@ chmod 0755 "$state"
 
 finish() {
   local status=$?
-  trap - EXIT INT TERM
+  # Nothing interrupts this: neither an impatient second Ctrl-C, nor a terminal or reader that went away.
+  trap - EXIT
+  trap '' INT TERM HUP PIPE
+  set +e
   say "Taking everything down"
   take_down_fleet || status=1
-  if [ "$status" != 0 ] && [ "$status" != 130 ] && [ "$status" != 143 ]; then
-    echo "quickstart: failed; the logs are in $state" >&2
-  else
-    rm -rf "$state"
-  fi
+  case "$status" in
+    0 | 129 | 130 | 143) rm -rf "$state" ;;
+    *) echo "quickstart: failed; the logs are in $state" >&2 ;;
+  esac
   exit "$status"
 }
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+trap 'exit 129' HUP
 
 say "Registry with the sample image on $registry"
 start_registry

@@ -50,7 +50,8 @@ static int at_socket(const char *directory, const char *name, socket_operation *
 
 int wherry_listen(const char *directory, const char *name) {
   int fd = at_socket(directory, name, bind);
-  if (fd >= 0 && listen(fd, 4) < 0) {
+  // A shim that is stopped accepts nobody, and each start of the agent leaves one connection waiting.
+  if (fd >= 0 && listen(fd, 128) < 0) {
     close(fd);
     return -1;
   }
@@ -94,9 +95,19 @@ static int spawn(const char *shim, const char *directory, const int from[3], int
 }
 
 int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, int *pid) {
-  int pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return -1;
-  int error = spawn(shim, directory, (int[]){pair[1], program, listener}, pid);
+  int pair[2], file = wherry_open_program(shim);
+  if (file < 0) return -1;
+  // The descriptor of this process, not the child's own, which is closed before it executes anything.
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), file);
+  int error = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ? errno : 0;
+  if (error) {
+    close(file);
+    errno = error;
+    return -1;
+  }
+  error = spawn(path, directory, (int[]){pair[1], program, listener}, pid);
+  close(file);
   close(pair[1]);
   if (error == 0 && fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) error = errno;
   if (error == 0) return pair[0];

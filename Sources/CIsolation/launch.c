@@ -8,7 +8,9 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 const char *wherry_string(const struct wherry_op *op, uint32_t number) {
@@ -68,6 +70,26 @@ static int limit(const struct wherry_op *op) {
   return setrlimit(op->numbers[0], &wanted) < 0 ? errno : 0;
 }
 
+static int is_null_device(int fd) {
+  struct stat status;
+  return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+}
+
+// What was opened before this root was entered is the host's own /dev/null, and root in a container could change its
+// mode for the whole machine through the descriptor.
+static int reopen_null(void) {
+  // In a running container somebody may have put something else there: no link is followed, and nothing that can be
+  // opened for both reading and writing makes this wait.
+  int null = open("/dev/null", O_RDWR | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+  if (null < 0) return errno;
+  int error = is_null_device(null) ? 0 : ENODEV;
+  for (int fd = 0; fd <= 2 && !error; fd++) {
+    if (is_null_device(fd) && dup2(null, fd) < 0) error = errno;
+  }
+  close(null);
+  return error;
+}
+
 static int execute(const struct wherry_op *op) {
   int64_t candidates = op->numbers[0], arguments = op->numbers[1], variables = op->numbers[2];
   if (candidates + arguments + variables + 1 != op->strings) return EINVAL;
@@ -111,6 +133,7 @@ static int run(const struct wherry_op *op) {
     }
     case WHERRY_OP_LIMIT: return limit(op);
     case WHERRY_OP_CHANGE_DIRECTORY: return chdir(wherry_string(op, 1)) < 0 ? errno : 0;
+    case WHERRY_OP_REOPEN_NULL: return reopen_null();
     case WHERRY_OP_CLOSE_SLOTS:
       return syscall(SYS_close_range, WHERRY_FD_REPORT + 1, ~0U, 0) < 0 ? errno : 0;
     case WHERRY_OP_EXECUTE: return execute(op);

@@ -140,9 +140,17 @@ static int mask(const struct wherry_op *op) {
     if (tree < 0) error = errno;
   }
   if (!error) error = place(tree, target);
+  if (!error && op->numbers[0] && dup3(tree, WHERRY_FD_SLOTS + op->numbers[1], O_CLOEXEC) < 0) error = errno;
   if (tree >= 0) close(tree);
   close(target);
   return error;
+}
+
+// By the mount and not by the path: where nothing was to be masked the path may lead to a directory that was made since
+// for what is attached below it.
+static int seal(int slot) {
+  int error = set_attributes(WHERRY_FD_SLOTS + slot, "", MOUNT_ATTR_RDONLY, 0);
+  return error == EBADF ? 0 : error;
 }
 
 static int make_read_only(const char *path) {
@@ -179,6 +187,7 @@ int wherry_mounts(const struct wherry_op *op) {
       return error == ENOENT || error == ENOTDIR ? 0 : error;
     }
     case WHERRY_OP_MASK: return mask(op);
+    case WHERRY_OP_SEAL: return seal(op->numbers[0]);
     case WHERRY_OP_READ_ONLY: return make_read_only(wherry_string(op, 1));
     case WHERRY_OP_DIRECTORY: return make_directories(wherry_string(op, 1), op->numbers[0], 0);
     case WHERRY_OP_NODE: return make_node(op);

@@ -38,10 +38,10 @@ package final class InventoryClient {
 
   private func answer(to request: HTTPRequest, what: String) throws -> JSON {
     let response: HTTPResponse
-    do {
+    do throws(TransferError) {
       response = try http.send(request, maximumBodyBytes: Self.bodyBytesMaximum)
     } catch {
-      throw ClientError.unreachable(url: url, reason: "\(error)")
+      throw unreachable(error)
     }
     try check(response, what: what)
     guard !response.body.isEmpty else { return .null }
@@ -51,6 +51,10 @@ package final class InventoryClient {
     } catch {
       throw ClientError.malformed(what: what, reason: "\(error)")
     }
+  }
+
+  private func unreachable(_ error: TransferError) -> ClientError {
+    .unreachable(url: url, reason: "\(error)", mayHeal: error.isTransient)
   }
 
   private func check(_ response: HTTPResponse, what: String) throws {
@@ -93,12 +97,21 @@ package final class InventoryClient {
     try send("POST", "/v1/devices/\(device)/restart", body: ["component": .string(component.rawValue)])
   }
 
-  /// Hands each log line to `onLine` until it returns false or the stream ends.
+  /// Hands each log line to `onLine` until it returns false or the log ends. What the device could not do is thrown,
+  /// and so is an end that nobody meant.
   package func logs(
     of component: ComponentName, on device: DeviceName, tail: Int, follow: Bool, onLine: (String) -> Bool
   ) throws {
     let path = "/v1/devices/\(device)/logs?component=\(component)&tail=\(tail)&follow=\(follow ? 1 : 0)"
-    try events(path) { event in event.name == "end" ? false : onLine(event.data) }
+    try events(path, what: "the log of \(component) on \(device)") { event in
+      switch event.name {
+      case "end": return false
+      case "failure": throw ClientError.failed(event.data)
+      case "message": return onLine(event.data)
+      // A later version may tell more.
+      default: return true
+      }
+    }
   }
 
   // MARK: Claims
@@ -154,7 +167,7 @@ package final class InventoryClient {
       try check(response, what: "HEAD /v1/blobs/\(digest)")
       return true
     } catch let error as TransferError {
-      throw ClientError.unreachable(url: url, reason: "\(error)")
+      throw unreachable(error)
     }
   }
 
@@ -197,40 +210,63 @@ package final class InventoryClient {
 
   /// Hands over the deployment at each change until `onChange` returns false or it has ended.
   package func watch(_ id: DeploymentID, onChange: (DeploymentSummary) -> Bool) throws {
-    var failure: (any Error)?
-    try events("/v1/deployments/\(id)/watch") { event in
-      guard event.name != "end" else { return false }
-      do {
-        return onChange(try decode("watch", JSON(parsing: event.data)) { try DeploymentSummary($0) })
-      } catch {
-        failure = error
-        return false
+    try events("/v1/deployments/\(id)/watch", what: "deployment \(id)") { event in
+      switch event.name {
+      case "end": return false
+      case "message":
+        let summary = try decode("watch", try parse(event.data)) { try DeploymentSummary($0) }
+        return onChange(summary) && !summary.hasEnded
+      default: return true
       }
     }
-    if let failure { throw failure }
+  }
+
+  private func parse(_ text: String) throws -> JSON {
+    do {
+      return try JSON(
+        parsing: text, limits: JSONLimits(bytesMaximum: ServerSentEventParser.eventBytesMaximum, depthMaximum: 64))
+    } catch {
+      throw ClientError.malformed(what: "watch", reason: "\(error)")
+    }
   }
 
   // MARK: Server-sent events
 
-  private func events(_ path: String, onEvent: (ServerSentEvent) -> Bool) throws {
+  /// Hands over events until `onEvent` returns false. A stream that ends before that was cut.
+  private func events(_ path: String, what: String, onEvent: (ServerSentEvent) throws -> Bool) throws {
     var parser = ServerSentEventParser()
-    var refusal: [UInt8] = []
+    var isComplete = false
+    var failure: (any Error)?
     let request = HTTPRequest(
       method: "GET", url: url + path,
       headers: [("authorization", "Bearer " + token), ("accept", "text/event-stream")])
     let response: HTTPResponse
-    do {
+    do throws(TransferError) {
       response = try http.stream(request) { chunk in
-        // Kept as the explanation if the status turns out to be a refusal.
-        if refusal.count + chunk.count <= 64 << 10 { refusal += chunk }
-        for event in parser.feed(chunk) where !onEvent(event) { return false }
-        return true
+        do {
+          for event in try parser.feed(chunk) where try !onEvent(event) {
+            isComplete = true
+            return false
+          }
+          return true
+        } catch {
+          failure = error
+          return false
+        }
       }
     } catch {
-      throw ClientError.unreachable(url: url, reason: "\(error)")
+      throw unreachable(error)
     }
-    var answer = response
-    answer.body = refusal
-    try check(answer, what: "GET \(path)")
+    if let error = failure as? ServerSentEventTooLarge {
+      throw ClientError.tooLarge(what: what, bytesMaximum: error.bytesMaximum)
+    }
+    if let failure { throw failure }
+    try check(response, what: "GET \(path)")
+    guard isComplete else { throw ClientError.interrupted(what: what) }
   }
+}
+
+extension DeploymentSummary {
+  /// Nothing more will change by itself: a halt waits for a person.
+  package var hasEnded: Bool { ["completed", "halted", "cancelled", "superseded"].contains(state) }
 }

@@ -4,21 +4,33 @@ package struct ServerSentEvent: Hashable, Sendable {
   package var data: String
 }
 
-/// Cuts a byte stream into events. A line is bounded; what exceeds the bound is dropped with its event.
+/// More than one event may have. Nothing that comes after it can be understood.
+package struct ServerSentEventTooLarge: Error, Hashable, Sendable {
+  package let bytesMaximum: Int
+}
+
+/// Cuts a byte stream into events, wherever the pieces end.
 package struct ServerSentEventParser {
-  private static let lineBytesMaximum = 16 << 20
+  /// A deployment to some 200,000 devices is one event.
+  package static let eventBytesMaximum = 64 << 20
+
+  private let eventBytesMaximum: Int
+  private var eventBytes = 0
   private var line: [UInt8] = []
   private var name = ""
   private var data: [String] = []
-  private var isOverlong = false
 
-  package init() {}
+  package init(eventBytesMaximum: Int = ServerSentEventParser.eventBytesMaximum) {
+    self.eventBytesMaximum = eventBytesMaximum
+  }
 
-  package mutating func feed(_ chunk: [UInt8]) -> [ServerSentEvent] {
+  package mutating func feed(_ chunk: [UInt8]) throws(ServerSentEventTooLarge) -> [ServerSentEvent] {
     var events: [ServerSentEvent] = []
     for byte in chunk {
+      eventBytes += 1
+      guard eventBytes <= eventBytesMaximum else { throw ServerSentEventTooLarge(bytesMaximum: eventBytesMaximum) }
       guard byte == UInt8(ascii: "\n") else {
-        if line.count < Self.lineBytesMaximum { line.append(byte) } else { isOverlong = true }
+        line.append(byte)
         continue
       }
       if line.last == UInt8(ascii: "\r") { line.removeLast() }
@@ -29,24 +41,24 @@ package struct ServerSentEventParser {
   }
 
   private mutating func endOfLine() -> ServerSentEvent? {
-    let text = String(decoding: line, as: UTF8.self)
-    guard text.isEmpty else {
-      if let value = Self.value(of: "data", in: text) { data.append(value) }
-      if let value = Self.value(of: "event", in: text) { name = value }
+    guard line.isEmpty else {
+      if let value = value(of: "data") { data.append(value) }
+      if let value = value(of: "event") { name = value }
       return nil
     }
     defer {
+      eventBytes = 0
       name = ""
       data = []
-      isOverlong = false
     }
-    guard !isOverlong, !data.isEmpty || !name.isEmpty else { return nil }
+    guard !data.isEmpty || !name.isEmpty else { return nil }
     return ServerSentEvent(name: name.isEmpty ? "message" : name, data: data.joined(separator: "\n"))
   }
 
-  private static func value(of field: String, in line: String) -> String? {
-    guard line.hasPrefix(field + ":") else { return nil }
-    let value = line.dropFirst(field.count + 1)
-    return String(value.hasPrefix(" ") ? value.dropFirst() : value)
+  /// By bytes: what follows the colon may combine with it into one character.
+  private func value(of field: String) -> String? {
+    guard line.starts(with: (field + ":").utf8) else { return nil }
+    let value = line.dropFirst(field.utf8.count + 1)
+    return String(decoding: value.first == UInt8(ascii: " ") ? value.dropFirst() : value, as: UTF8.self)
   }
 }

@@ -52,8 +52,11 @@ extension InventoryDatabase {
     try store.query("SELECT * FROM claims WHERE token_hash = ?", [.text(tokenHash)]).first.map(Self.claim)
   }
 
-  package func claims() throws -> [ClaimRecord] {
-    try store.query("SELECT * FROM claims ORDER BY created_at, id").map(Self.claim)
+  /// Those that somebody can still use.
+  package func claims(usableAt now: Instant) throws -> [ClaimRecord] {
+    try store.query(
+      "SELECT * FROM claims WHERE uses_left > 0 AND expires_at > ? ORDER BY created_at, id", [.instant(now)]
+    ).map(Self.claim)
   }
 
   package func recordUse(of claim: ClaimRecord, by device: DeviceName, request: Digest) throws {
@@ -66,6 +69,15 @@ extension InventoryDatabase {
   package func removeClaim(_ id: String) throws -> Bool {
     try store.run("DELETE FROM claims WHERE id = ?", [.text(id)])
     return store.changes > 0
+  }
+
+  /// The claims that are for this device or that it was the last to use; gives their ids. A claim's device lies within
+  /// its request, so the claims are read rather than asked for.
+  package func removeClaims(of device: DeviceName) throws -> [String] {
+    let claims = try store.query("SELECT * FROM claims ORDER BY created_at, id").map(Self.claim)
+    let ids = claims.filter { $0.device == device || $0.lastDevice == device }.map(\.id)
+    for id in ids { try store.run("DELETE FROM claims WHERE id = ?", [.text(id)]) }
+    return ids
   }
 
   private static func claim(_ row: SQLiteRow) throws -> ClaimRecord {
@@ -97,8 +109,10 @@ package struct OperatorToken: Hashable, Sendable {
 }
 
 extension InventoryDatabase {
-  /// Replaces a token of the same name.
+  /// Replaces a token of the same name and ends the sessions that the old one opened: whoever replaces a token does so
+  /// because somebody else may have it. The caller places the transaction.
   package func setToken(_ token: OperatorToken, hash: String, at now: Instant) throws {
+    try store.run("DELETE FROM sessions WHERE token = ?", [.text(token.name)])
     try store.run(
       """
       INSERT INTO tokens(name, role, hash, created_at) VALUES(?, ?, ?, ?)

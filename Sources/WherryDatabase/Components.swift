@@ -50,9 +50,16 @@ extension InventoryDatabase {
       ])
   }
 
+  /// A row that cannot be read is an error that names the component, and not left out: without that version the others
+  /// would be resolved differently, and devices would be told to run something else.
   private static func component(_ row: SQLiteRow) throws -> ComponentRecord {
-    ComponentRecord(
-      recipe: try Recipe(JSONCursor(try row.json("recipe"))), digest: try row.digest("digest"),
-      source: try row.string("source"), createdAt: try row.instant("created_at"))
+    do {
+      return ComponentRecord(
+        recipe: try Recipe(JSONCursor(try row.json("recipe"))), digest: try row.digest("digest"),
+        source: try row.string("source"), createdAt: try row.instant("created_at"))
+    } catch {
+      let reason = (error as? DatabaseError)?.message ?? "\(error)"
+      throw DatabaseError("component \(try row.string("name")) \(try row.string("version")): \(reason)")
+    }
   }
 }

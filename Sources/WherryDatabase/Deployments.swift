@@ -124,3 +124,42 @@ extension InventoryDatabase {
       [.integer(deployment.rawValue), .text(platform), .text(reference), .text(image.json.canonical)])
   }
 }
+
+// MARK: - Resolved versions
+
+extension InventoryDatabase {
+  /// What these deployments together resolved to, dependencies included: by platform, which is written as its key.
+  package func resolutions(of deployments: [DeploymentID]) throws -> [String: [ComponentName: Version]] {
+    var resolutions: [String: [ComponentName: Version]] = [:]
+    for row in try store.query(
+      "SELECT platform, versions FROM resolutions WHERE deployments = ?", [.text(Self.key(deployments))])
+    {
+      let cursor = JSONCursor(try row.json("versions"))
+      let versions: [ComponentName: Version] = try cursor.named { (version) throws(JSONShapeError) in
+        try version.version()
+      }
+      resolutions[try row.string("platform")] = versions
+    }
+    return resolutions
+  }
+
+  /// The first resolution stays: what is published later changes no deployment.
+  package func addResolution(
+    _ versions: [ComponentName: Version], of deployments: [DeploymentID], platform: String
+  ) throws {
+    try store.run(
+      """
+      INSERT INTO resolutions(deployments, platform, versions) VALUES(?, ?, ?)
+      ON CONFLICT(deployments, platform) DO NOTHING
+      """,
+      [
+        .text(Self.key(deployments)), .text(platform),
+        .text(JSON.named(versions) { .string($0.description) }.canonical),
+      ])
+  }
+
+  /// `1 5`: one spelling for one set.
+  private static func key(_ deployments: [DeploymentID]) -> String {
+    deployments.sorted().map(\.description).joined(separator: " ")
+  }
+}

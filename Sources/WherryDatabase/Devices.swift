@@ -32,6 +32,18 @@ package struct DeviceRecord: Hashable, Sendable {
     self.certificate = certificate
     self.createdAt = createdAt
   }
+
+  package var isFailing: Bool {
+    report.map { $0.failure != nil || $0.components.contains { $0.failure != nil } } ?? false
+  }
+
+  /// What it last reported as failed, the deployment's failure first; the same one once.
+  package var failures: [Failure] {
+    guard let report else { return [] }
+    var seen: Set<Failure> = []
+    return ([report.failure] + report.components.map(\.failure)).compactMap { $0 }
+      .filter { seen.insert($0).inserted }
+  }
 }
 
 extension InventoryDatabase {
@@ -62,7 +74,7 @@ extension InventoryDatabase {
       INSERT INTO devices(name, platform, labels, certificate, created_at) VALUES(?, ?, ?, ?, ?)
       ON CONFLICT(name) DO UPDATE SET
         platform = excluded.platform, labels = excluded.labels, certificate = excluded.certificate,
-        report = NULL, report_sequence = 0, is_online = 0
+        report = NULL, report_sequence = 0, is_online = 0, is_failing = 0
       """,
       [
         .text(device.name.rawValue), .text(Self.object(device.platform.attributes)),
@@ -87,13 +99,14 @@ extension InventoryDatabase {
   package func recordObserved(_ device: DeviceRecord, was old: DeviceRecord) throws {
     try store.run(
       """
-      UPDATE devices SET is_online = ?, last_seen = ?, agent_version = ?, boot_id = ?, report_sequence = ?, report = ?
+      UPDATE devices SET is_online = ?, last_seen = ?, agent_version = ?, boot_id = ?, report_sequence = ?, report = ?,
+        is_failing = ?
       WHERE name = ?
       """,
       [
         .bool(device.isOnline), .optional(device.lastSeen?.milliseconds), .text(device.agentVersion),
         .text(device.bootID), .integer(device.report?.sequence ?? 0),
-        .optional(device.report?.json.canonical), .text(device.name.rawValue),
+        .optional(device.report?.json.canonical), .bool(device.isFailing), .text(device.name.rawValue),
       ])
     try recount(from: old, to: device)
   }

@@ -34,6 +34,16 @@ extension InventoryDatabase {
     }
   }
 
+  package func isOwed(_ topic: String) throws -> Bool {
+    try !store.query("SELECT 1 FROM outbox WHERE topic = ?", [.text(topic)]).isEmpty
+  }
+
+  /// Devices that are online and were told what to run: whose order a broker may have lost while they wait for it.
+  package func devicesOnlineWithOrder() throws -> [DeviceRecord] {
+    try store.query("SELECT * FROM devices WHERE is_online = 1 AND plan IS NOT NULL ORDER BY name")
+      .map(Self.device)
+  }
+
   package func outboxCount() throws -> Int {
     Int(try store.query("SELECT COUNT(*) AS n FROM outbox").first?["n"].integer ?? 0)
   }

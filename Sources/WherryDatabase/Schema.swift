@@ -3,7 +3,7 @@ import WherrySQLite
 /// Migrations are append-only and run once each, in order, one transaction each; `user_version` counts them.
 /// The SQL keeps to what PostgreSQL also reads, apart from AUTOINCREMENT and WITHOUT ROWID.
 enum Schema {
-  static let migrations: [String] = [first]
+  static let migrations: [String] = [first, overview, resolutions, registry]
 
   static func migrate(_ store: SQLiteDatabase) throws {
     let applied = Int(try store.query("PRAGMA user_version").first?[0].integer ?? 0)
@@ -116,5 +116,22 @@ enum Schema {
       action TEXT NOT NULL,
       subject TEXT NOT NULL,
       detail TEXT NOT NULL);
+    """
+
+  /// What the first page of the fleet counts and lists, however many devices and deployments there are.
+  private static let overview = """
+    ALTER TABLE devices ADD COLUMN is_failing INTEGER NOT NULL DEFAULT 0;
+    UPDATE devices SET is_failing = 1 WHERE report LIKE '%"failure":{%';
+    CREATE INDEX devices_failing ON devices(name) WHERE is_failing = 1;
+    CREATE INDEX deployments_by_state ON deployments(state, id);
+    """
+
+  /// Deployments of before have no row here; theirs is made when a plan is composed from them next.
+  private static let resolutions = """
+    CREATE TABLE resolutions(
+      deployments TEXT NOT NULL,
+      platform TEXT NOT NULL,
+      versions TEXT NOT NULL,
+      PRIMARY KEY(deployments, platform)) WITHOUT ROWID;
     """
 }

@@ -18,6 +18,8 @@ package struct InventoryService: Sendable {
     package var endpoints: Endpoints
     package var milliseconds: Int64
     package var authorityFile: String
+    /// Begins what a signal begins; `run` returns when it is done.
+    package var shutDown: @Sendable () async -> Void
   }
 
   let directory: DataDirectory
@@ -31,7 +33,11 @@ package struct InventoryService: Sendable {
   let began: Instant
 
   /// Takes the lock, sees that the ports are free and makes what is missing. Nothing runs yet.
-  package init(_ requested: ServiceConfiguration, logger: Logger) async throws {
+  /// - Parameter keepToken: is given the admin token at the first start and never after. Only when it returns is there
+  ///   such a token.
+  package init(
+    _ requested: ServiceConfiguration, logger: Logger, keepToken: (String) throws -> Void
+  ) async throws {
     began = wallClock()
     directory = try DataDirectory(requested.dataDirectory)
     let files = IdentityFiles(directory)
@@ -59,17 +65,28 @@ package struct InventoryService: Sendable {
           broker?.reload()
         } catch { note("\(error)") }
       }, note: note)
-    engine = try InventoryEngine(
-      database: try InventoryDatabase(path: directory.database),
-      bus: try MQTTBus(host: endpoints.brokerHost, port: endpoints.brokerPort, files: files), environment: environment)
+    let bus = try MQTTBus(broker: configuration.brokerAddress, files: files, note: note)
+    let database = try InventoryDatabase(path: directory.database)
+    if try !database.hasTokens() {
+      let token = AdminToken.make()
+      try keepToken(token)
+      try AdminToken.commit(token, to: database, action: "token.create", actor: "wherry-inventory")
+    }
+    engine = try InventoryEngine(database: database, bus: bus, environment: environment)
   }
 
-  /// The admin token at first start, nil ever after.
-  package func firstToken() async throws -> String? { try await engine.makeFirstToken() }
+  /// A terminal that closes is a reason to end, too: otherwise the broker would be left behind. Whoever started the
+  /// service so that it ignores that (nohup) means it.
+  package static var endingSignals: [UnixSignal] {
+    var hangup = sigaction()
+    let isIgnored =
+      sigaction(SIGHUP, nil, &hangup) == 0 && unsafeBitCast(hangup.__sigaction_handler, to: Int.self) == 1
+    return [.sigterm, .sigint] + (isIgnored ? [] : [.sighup])
+  }
 
   /// Runs until a signal (or cancellation) ends it; the broker is gone when this returns.
   package func run(
-    signals: [UnixSignal] = [.sigterm, .sigint], onReady: @escaping @Sendable (Started) -> Void
+    signals: [UnixSignal] = InventoryService.endingSignals, onReady: @escaping @Sendable (Started) -> Void
   ) async throws {
     try brokerConfiguration.write(revoked: try await engine.revokedDevices())
     var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
@@ -80,21 +97,24 @@ package struct InventoryService: Sendable {
     // Two listeners and the broker.
     let readiness = Readiness(parts: 3)
     services.append(.init(service: EngineService(engine: engine, brokerAddress: brokerAddress, readiness: readiness)))
-    services.append(.init(service: try operatorListener(readiness)))
-    services.append(.init(service: try deviceListener(readiness)))
+    services.append(.init(service: try listeners(readiness)))
     let group = ServiceGroup(
       configuration: .init(services: services, gracefulShutdownSignals: signals, logger: quietLogger))
     let announcement = Task { [began, endpoints, directory] in
       await readiness.wait()
       guard !Task.isCancelled else { return }
       let milliseconds = wallClock().milliseconds(since: began)
-      onReady(Started(endpoints: endpoints, milliseconds: milliseconds, authorityFile: directory.authority))
+      onReady(
+        Started(
+          endpoints: endpoints, milliseconds: milliseconds, authorityFile: directory.authority,
+          shutDown: { await group.triggerGracefulShutdown() }))
     }
     defer { announcement.cancel() }
     try await group.run()
   }
 
-  private var brokerAddress: ListenAddress? { broker == nil ? nil : configuration.brokerListen }
+  /// What the engine waits for before it connects; nobody knows when somebody else's broker comes.
+  private var brokerAddress: ListenAddress? { broker == nil ? nil : configuration.brokerAddress }
 
   /// The frameworks' own words below warnings are for their developers.
   private var quietLogger: Logger {
@@ -107,10 +127,11 @@ package struct InventoryService: Sendable {
 
   private static func withPorts(_ requested: ServiceConfiguration) throws(Refusal) -> ServiceConfiguration {
     var configuration = requested
-    configuration.listen.port = try PortCheck.claim(requested.listen, option: "--listen")
-    configuration.deviceListen.port = try PortCheck.claim(requested.deviceListen, option: "--device-listen")
+    let ports = PortCheck()
+    configuration.listen.port = try ports.claim(requested.listen, option: "--listen")
+    configuration.deviceListen.port = try ports.claim(requested.deviceListen, option: "--device-listen")
     if requested.externalBroker == nil {
-      configuration.brokerListen.port = try PortCheck.claim(requested.brokerListen, option: "--broker-listen")
+      configuration.brokerListen.port = try ports.claim(requested.brokerListen, option: "--broker-listen")
     }
     return configuration
   }
@@ -126,11 +147,12 @@ package struct InventoryService: Sendable {
   }
 
   private static func endpoints(_ configuration: ServiceConfiguration) -> Endpoints {
-    let host = configuration.publicHost
-    func url(_ port: Int) -> String { "https://\(ListenAddress(host: host, port: port))" }
+    func url(_ address: ListenAddress) -> String {
+      "https://\(ListenAddress(host: configuration.publicHost(of: address), port: address.port))"
+    }
     return Endpoints(
-      operatorURL: url(configuration.listen.port), deviceURL: url(configuration.deviceListen.port),
-      brokerHost: configuration.externalBroker?.host ?? host,
+      operatorURL: url(configuration.listen), deviceURL: url(configuration.deviceListen),
+      brokerHost: configuration.externalBroker?.host ?? configuration.publicHost(of: configuration.brokerListen),
       brokerPort: configuration.externalBroker?.port ?? configuration.brokerListen.port)
   }
 
@@ -146,6 +168,17 @@ package struct InventoryService: Sendable {
 
   private static var http: HTTPServerBuilder {
     .http1(configuration: .init(additionalChannelHandlers: [ContinueHandler()], idleTimeout: .seconds(300)))
+  }
+
+  /// One group of its own, so that the bound is theirs: a device that has lost its network in the middle of a download
+  /// is cut, and the engine and the broker still end in order.
+  private func listeners(_ readiness: Readiness) throws -> ServiceGroup {
+    let services: [ServiceGroupConfiguration.ServiceConfiguration] = [
+      .init(service: try operatorListener(readiness)), .init(service: try deviceListener(readiness)),
+    ]
+    var group = ServiceGroupConfiguration(services: services, logger: quietLogger)
+    group.maximumGracefulShutdownDuration = configuration.shutdownMaximum
+    return ServiceGroup(configuration: group)
   }
 
   private func operatorListener(_ readiness: Readiness) throws -> some Service {
@@ -176,6 +209,8 @@ extension Identity {
       certificateChain: chain.map { .certificate($0) },
       privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(serverKeyPEM.utf8), format: .pem)))
     configuration.minimumTLSVersion = .tlsv12
+    // A peer that is gone does not answer the goodbye either.
+    configuration.shutdownTimeout = .seconds(1)
     return configuration
   }
 
@@ -219,7 +254,11 @@ struct BrokerService: Service {
   let broker: BrokerProcess
 
   func run() async throws {
+    let keeper = Task { [broker] in
+      while (try? await Task.sleep(for: .seconds(BrokerLog.periodSeconds))) != nil { broker.log.bound() }
+    }
     try? await gracefulShutdown()
+    keeper.cancel()
     try await OwnThread.run { [broker] in broker.stop() }
   }
 }

@@ -22,6 +22,15 @@ package struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// Every address of the machine: no name that a device could connect to.
   package var isWildcard: Bool { host == "0.0.0.0" || host == "::" }
+
+  /// Where this machine itself reaches what listens there.
+  package var local: ListenAddress {
+    switch host {
+    case "0.0.0.0": ListenAddress(host: "127.0.0.1", port: port)
+    case "::": ListenAddress(host: "::1", port: port)
+    default: self
+    }
+  }
 }
 
 /// A broker that somebody else runs: `mqtts://broker.example.com:8883`.
@@ -46,17 +55,25 @@ package struct ServiceConfiguration: Sendable {
   package var brokerListen = ListenAddress(host: "127.0.0.1", port: 8883)
   /// nil = mosquitto runs as the service's own child.
   package var externalBroker: ExternalBroker?
-  /// Names and addresses that devices and operators reach the service by; the first is used in URLs.
+  /// Names and addresses that devices and operators reach the service by; the first is used in URLs. The service
+  /// itself never dials them: they may lead through a router, or lead nowhere from this machine.
   package var publicHosts: [String] = []
   /// `host:port` of registries that may be asked over plain HTTP.
   package var insecureRegistries: Set<String> = []
-  /// The admin token goes here (mode 0600) when it is made, instead of to standard output.
-  package var adminTokenFile: String?
   /// Looked up in PATH and the system directories.
   package var mosquitto: String = "mosquitto"
+  /// Connections that have something under way at a shutdown are cut after so long.
+  package var shutdownMaximum: Duration = .seconds(5)
 
   package init(dataDirectory: String) { self.dataDirectory = dataDirectory }
 
-  /// The name in URLs that are handed out.
-  package var publicHost: String { publicHosts.first ?? (listen.isWildcard ? "localhost" : listen.host) }
+  /// The name that is handed out for what listens at `address`.
+  package func publicHost(of address: ListenAddress) -> String {
+    publicHosts.first ?? (address.isWildcard ? "localhost" : address.host)
+  }
+
+  /// Where the service finds its broker.
+  package var brokerAddress: ListenAddress {
+    externalBroker.map { ListenAddress(host: $0.host, port: $0.port) } ?? brokerListen.local
+  }
 }

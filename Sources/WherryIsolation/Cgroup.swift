@@ -21,7 +21,7 @@ struct Cgroup: Sendable {
     for directory in layout.directories(of: path) {
       let error = Files.makeDirectories(directory)
       guard error == 0 else {
-        remove()
+        removeIfEmpty()
         throw Failure(
           .start, code: "workload.cgroup",
           message: "the cgroup \(directory) cannot be made: \(sentence(ofErrno: error))",
@@ -31,7 +31,7 @@ struct Cgroup: Sendable {
     for setting in layout.settings(for: resources, at: path) {
       let error = Files.write(Array(setting.value.utf8), to: setting.file, flags: O_WRONLY)
       guard error == 0 || setting.isOptional else {
-        remove()
+        removeIfEmpty()
         throw Failure(
           .start, code: "workload.limit",
           message: "\(setting.value) is refused by \(setting.file): \(sentence(ofErrno: error))",
@@ -76,17 +76,20 @@ struct Cgroup: Sendable {
     for process in processes { Glibc.kill(process, SIGKILL) }
   }
 
-  /// Gone processes leave a cgroup a moment after they end; a fork bomb needs more than one kill.
+  /// One try, without waiting: processes leave a cgroup a moment after they end. True = it is not there (any more).
   @discardableResult
-  func remove() -> Bool {
-    for _ in 0..<1000 {
-      var isGone = true
-      for directory in layout.directories(of: path) where rmdir(directory) != 0 && errno != ENOENT { isGone = false }
-      if isGone { return true }
-      kill()
-      usleep(2000)
+  func removeIfEmpty() -> Bool {
+    // Not the first that fails ends it: each hierarchy is tried.
+    layout.directories(of: path).map(Self.remove).allSatisfy { $0 }
+  }
+
+  private static func remove(_ directory: String) -> Bool {
+    if rmdir(directory) == 0 || errno == ENOENT { return true }
+    // A privileged workload may have made some below its own.
+    for name in Files.names(in: directory) where Files.exists("\(directory)/\(name)/cgroup.procs") {
+      if !remove("\(directory)/\(name)") { return false }
     }
-    return false
+    return rmdir(directory) == 0 || errno == ENOENT
   }
 
   var statistics: WorkloadStatistics {

@@ -24,8 +24,10 @@ enum LaunchOperation: Hashable, Sendable {
   case mount(type: String, target: String, MountAttributes, onlyIfThere: Bool, options: [String])
   case attach(slot: Int, target: String, MountAttributes)
   case setAttributes(path: String, MountAttributes, recursively: Bool)
-  /// `sealedLater`: something below it is attached again before it becomes read-only.
-  case mask(path: String, sealedLater: Bool)
+  /// `slot`: something below it is attached again before `seal` makes it read-only.
+  case mask(path: String, slot: Int?)
+  /// Nothing where there was nothing to mask.
+  case seal(slot: Int)
   case readOnly(path: String)
   case directory(path: String, mode: Int64)
   case node(path: String, mode: Int64, major: Int64, minor: Int64, group: Int64)
@@ -37,6 +39,8 @@ enum LaunchOperation: Hashable, Sendable {
   case capabilities(effective: UInt64, ambient: UInt64)
   case noNewPrivileges
   case seccomp(filter: [UInt8])
+  /// Input, output and errors, where they are the host's /dev/null, become the one of the present root.
+  case reopenNull
   case closeSlots
   case changeDirectory(String)
   case execute(candidates: [String], arguments: [String], environment: [String])
@@ -74,6 +78,7 @@ extension LaunchOperation {
     case .writeFile(let path, let text, let mayFail):
       Encoded(WHERRY_OP_WRITE_FILE, [path, text], numbers: [mayFail ? 1 : 0])
     case .limit(let limit, let soft, let hard): Encoded(WHERRY_OP_LIMIT, numbers: [limit.rawValue, soft, hard])
+    case .reopenNull: Encoded(WHERRY_OP_REOPEN_NULL)
     case .closeSlots: Encoded(WHERRY_OP_CLOSE_SLOTS)
     case .changeDirectory(let path): Encoded(WHERRY_OP_CHANGE_DIRECTORY, [path])
     case .execute(let candidates, let arguments, let environment):
@@ -81,8 +86,8 @@ extension LaunchOperation {
         WHERRY_OP_EXECUTE, candidates + arguments + environment,
         numbers: [Int64(candidates.count), Int64(arguments.count), Int64(environment.count)])
     case .boundingSet, .user, .capabilities, .noNewPrivileges, .seccomp: encodedPrivileges
-    case .propagation, .overlay, .openTree, .pivotRoot, .mount, .attach, .setAttributes, .mask, .readOnly, .directory,
-      .node, .symlink:
+    case .propagation, .overlay, .openTree, .pivotRoot, .mount, .attach, .setAttributes, .mask, .seal, .readOnly,
+      .directory, .node, .symlink:
       encodedMounts
     }
   }
@@ -114,8 +119,9 @@ extension LaunchOperation {
       Encoded(WHERRY_OP_ATTACH, [target], numbers: [Int64(slot), attributes.rawValue])
     case .setAttributes(let path, let attributes, let recursively):
       Encoded(WHERRY_OP_SET_ATTRIBUTES, [path], numbers: [attributes.rawValue, recursively ? 1 : 0])
-    case .mask(let path, let sealedLater):
-      Encoded(WHERRY_OP_MASK, [path, "mode=0555"], numbers: [sealedLater ? 1 : 0])
+    case .mask(let path, let slot):
+      Encoded(WHERRY_OP_MASK, [path, "mode=0555"], numbers: [slot == nil ? 0 : 1, Int64(slot ?? 0)])
+    case .seal(let slot): Encoded(WHERRY_OP_SEAL, numbers: [Int64(slot)])
     case .readOnly(let path): Encoded(WHERRY_OP_READ_ONLY, [path])
     case .directory(let path, let mode): Encoded(WHERRY_OP_DIRECTORY, [path], numbers: [mode])
     case .node(let path, let mode, let major, let minor, let group):

@@ -57,6 +57,12 @@ extension LaunchProgram {
     // The agent may be protected from the memory killer; what it starts is not.
     add("set the memory killer's score", .writeFile(path: "/proc/self/oom_score_adj", text: "0", mayFail: true))
     for file in context.cgroupFiles { add("join the cgroup \(file)", .joinCgroup(file: file)) }
+    if spec.resources.pids == nil, let pids = spec.pidsWanted {
+      // Not among the limits of the cgroup's making, of which each is a must.
+      for file in context.pidsFiles {
+        add("limit the processes in \(file)", .writeFile(path: file, text: "\(pids)", mayFail: true))
+      }
+    }
     // Not at the clone: a cgroup namespace is rooted where its maker is, and that would be the shim's cgroup.
     add("make a cgroup namespace", .unshare(namespaces: Namespace.cgroup))
     if let path = context.networkNamespace {
@@ -78,7 +84,7 @@ extension LaunchProgram {
       add("open the low ports", .writeFile(path: path, text: "0", mayFail: true))
     }
     guard !spec.isPrivileged else { return }
-    for path in Self.maskedPaths { add("mask \(path)", .mask(path: path, sealedLater: false)) }
+    for path in Self.maskedPaths { add("mask \(path)", .mask(path: path, slot: nil)) }
     for path in Self.readOnlyPaths { add("make \(path) read-only", .readOnly(path: path)) }
   }
 
@@ -95,6 +101,7 @@ extension LaunchProgram {
 
   private mutating func addPrivileges(_ spec: WorkloadSpec, _ context: LaunchContext) {
     let kept = spec.isPrivileged ? UInt64.max : Capability.mask(spec.capabilities) ?? 0
+    add("open its own /dev/null", .reopenNull)
     add("drop capabilities from the bounding set", .boundingSet(kept))
     add("become the user", .user(context.user.user, group: context.user.group, groups: context.user.groups))
     if context.user.user == 0 {

@@ -74,6 +74,12 @@ struct LaunchContext: Hashable, Sendable {
   /// v1 files to write "0" to.
   var cgroupFiles: [String] = []
   var memoryEvents: String?
+  /// Where a number of processes can be limited. Of these files one is there at most: which controller a v1 hierarchy
+  /// has does not show in its path.
+  var pidsFiles: [String] {
+    let directories = cgroupFiles.compactMap { file in file.lastIndex(of: "/").map { String(file[..<$0]) } }
+    return (directories + [unifiedCgroup].compactMap { $0 }).map { $0 + "/pids.max" }
+  }
   /// Lists the workload's processes.
   var processesFile: String?
   var user: ResolvedUser

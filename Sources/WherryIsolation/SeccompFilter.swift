@@ -35,9 +35,9 @@ struct SeccompFilter {
     // A balanced tree instead of a list: fewer instructions on each call.
     seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2)
     func add(_ name: String, _ action: UInt32, _ comparison: scmp_arg_cmp? = nil) -> Bool {
-      let number = seccomp_syscall_resolve_name(name)
-      // Below zero: not on this architecture, or newer than libseccomp; then there is nothing to allow.
-      guard number >= 0 else { return true }
+      // A call that this architecture or this libseccomp does not have leaves nothing to allow. That none is misspelled
+      // is for a test to see.
+      guard case .native(let number) = Self.number(of: name) else { return true }
       guard var comparison else { return seccomp_rule_add_array(context, action, number, 0, nil) == 0 }
       return seccomp_rule_add_array(context, action, number, 1, &comparison) == 0
     }
@@ -58,6 +58,22 @@ struct SeccompFilter {
       if !add("personality", allow, same) { isComplete = false }
     }
     return isComplete ? export(context) : nil
+  }
+
+  enum CallNumber: Hashable {
+    case native(Int32)
+    case onOtherArchitectures
+    /// Misspelled, or newer than libseccomp.
+    case unknown
+  }
+
+  static func number(of name: String) -> CallNumber {
+    // -1 is __NR_SCMP_ERROR; the other numbers below zero stand for calls of other architectures (seccomp.h).
+    switch seccomp_syscall_resolve_name(name) {
+    case -1: .unknown
+    case ..<(-1): .onOtherArchitectures
+    case let number: .native(number)
+    }
   }
 
   private static func errnoAction(_ number: Int32) -> UInt32 { 0x0005_0000 | UInt32(number) }

@@ -34,6 +34,9 @@ struct SeccompProfile: Hashable, Sendable {
   /// Newer calls than this fail with ENOSYS, so that programs fall back to the older way; EPERM would end them.
   static let newestKnownNumber: UInt32 = 450
 
+  /// Allowed with some arguments only.
+  static let conditional = ["clone", "clone3", "personality", "socket"]
+
   static let callsByCapability: [String: [String]] = [
     "SYS_ADMIN": [
       "bpf", "clone", "clone3", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr",

@@ -1,5 +1,6 @@
 import CIsolation
 import Glibc
+import WherryModel
 
 /// `<stateDirectory>/workloads/<id>/`: what of a workload outlives the agent. The shim works in it.
 struct WorkloadDirectory: Sendable {
@@ -7,17 +8,52 @@ struct WorkloadDirectory: Sendable {
 
   func file(_ name: String) -> String { path + "/" + name }
 
-  var identity: String { Files.text(file("identity")) ?? "" }
+  /// The identity that a workload was started with. It gets its name once the shim is spawned: a directory without it
+  /// is of a start that never came to that.
+  static let identityName = "identity"
+  static let identityPartialName = "identity.new"
+
+  var identity: String {
+    Files.text(file(Self.identityName)) ?? Files.text(file(Self.identityPartialName)) ?? ""
+  }
+
+  var isLaunched: Bool { Files.exists(file(Self.identityName)) }
+
+  /// Zero or an errno. On the way to a launch, and after it: a rename needs no space.
+  func prepare(identity: String) -> Int32 { Files.write(Array(identity.utf8), to: file(Self.identityPartialName)) }
+  func markLaunched() -> Int32 {
+    rename(file(Self.identityPartialName), file(Self.identityName)) == 0 ? 0 : errno
+  }
+
+  /// By the machine's clock, a little before the shim was spawned; a rename leaves that time alone.
+  var startedAt: Instant? {
+    var status = stat()
+    let names = [Self.identityName, Self.identityPartialName]
+    guard names.contains(where: { stat(file($0), &status) == 0 }) else { return nil }
+    return Instant(
+      milliseconds: Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000)
+  }
+
   /// The host's numbers of the first process and of its shim; nil before it runs.
   var pids: (workload: Int32, shim: Int32)? {
     let words = Files.text(file("pid"))?.split { $0 == " " || $0 == "\n" }.compactMap { Int32($0) } ?? []
     return words.count == 2 ? (workload: words[0], shim: words[1]) : nil
   }
 
-  /// Nil when there is no shim any more: the kernel refuses a connection as soon as nobody holds the listening end.
-  func connect() -> Int32? {
+  enum Connection {
+    case connected(Int32)
+    /// There is no shim: the kernel refuses a connection as soon as nobody holds the listening end.
+    case gone
+    /// With an errno. It says nothing about the shim, which may be stopped or slow; or this process has no descriptor
+    /// left.
+    case unreachable(Int32)
+  }
+
+  func reach() -> Connection {
     let descriptor = wherry_connect(path, "ctl.sock")
-    return descriptor >= 0 ? descriptor : nil
+    if descriptor >= 0 { return .connected(descriptor) }
+    let error = errno
+    return error == ECONNREFUSED || error == ENOENT ? .gone : .unreachable(error)
   }
 
   /// What the shim wrote down before it ended.

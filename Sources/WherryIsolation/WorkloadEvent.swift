@@ -1,3 +1,5 @@
+import WherryModel
+
 /// How a workload ended.
 package struct WorkloadExit: Hashable, Sendable {
   package var code: Int32?
@@ -26,7 +28,9 @@ package enum WorkloadEvent: Hashable, Sendable {
 package struct AdoptedWorkload {
   package let id: String
   package let identity: String
-  /// Nil = it is not running any more.
+  /// By the machine's clock, a little before its first log line; nil = not known.
+  package let startedAt: Instant?
+  /// Nil = it is not running any more. One whose shim cannot be reached yet has no descriptor.
   package let link: WorkloadLink?
   /// Nil with a nil link = lost, or it never started (`failure`).
   package let exit: WorkloadExit?

@@ -7,11 +7,19 @@ package final class WorkloadHost {
   package let configuration: HostConfiguration
   let layout: CgroupLayout
   private var filters: SeccompFilter
-  private var openNetwork: AgentNetwork?
+  var openNetwork: AgentNetwork?
   /// Shims that this process spawned and has not reaped.
-  private var shims: [String: ShimProcess] = [:]
-  /// Those of released workloads, on their way out.
-  private var leaving: [ShimProcess] = []
+  var shims: [String: ShimProcess] = [:]
+  /// Shims that nobody asks for any more, and those of probes.
+  let reaper = ProcessReaper()
+  /// To every workload that was started or adopted and not let go of.
+  var links: [String: WatchedLink] = [:]
+  /// What was let go of and is still on its way out (`+Release`).
+  var leaving: [String: LeavingWorkload] = [:]
+
+  struct WatchedLink {
+    weak var link: WorkloadLink?
+  }
 
   package init(_ configuration: HostConfiguration) throws(Failure) {
     self.configuration = configuration
@@ -43,19 +51,19 @@ package final class WorkloadHost {
     }
   }
 
-  private var workloadsDirectory: String { configuration.stateDirectory + "/workloads" }
+  var workloadsDirectory: String { configuration.stateDirectory + "/workloads" }
 
   /// Where overlays are mounted, each in its own mount namespace, so one directory does for all. Removing one that was
   /// a mount point makes the kernel wait.
-  private var mountPoint: String
+  private(set) var mountPoint: String
 
-  private func directory(of id: String) -> WorkloadDirectory { WorkloadDirectory(path: "\(workloadsDirectory)/\(id)") }
+  func directory(of id: String) -> WorkloadDirectory { WorkloadDirectory(path: "\(workloadsDirectory)/\(id)") }
 
-  private var parentCgroup: String { "wherry/\(configuration.agentID)" }
+  var parentCgroup: String { "wherry/\(configuration.agentID)" }
 
   func cgroup(of id: String) -> Cgroup { Cgroup(layout: layout, path: "\(parentCgroup)/\(id)") }
 
-  private func network() throws(Failure) -> AgentNetwork {
+  func network() throws(Failure) -> AgentNetwork {
     if let openNetwork { return openNetwork }
     guard let subnet = configuration.subnet else {
       throw Failure(
@@ -69,23 +77,43 @@ package final class WorkloadHost {
     return network
   }
 
+  /// What a start waits for the end of what had the same id before. That is usually over at once, and who asks
+  /// `isLeaving` first never waits.
+  private static let startPatienceMilliseconds: Int64 = 100
+
   /// Returns as soon as the shim is spawned: `.started` or `.failedToStart` comes over the link.
-  /// `identity` is stored beside the workload for `adopt()`. Release a workload before starting the same id again.
+  /// `identity` is stored beside the workload for `adopt()`. Let go of a workload before starting the same id again.
   package func start(_ spec: WorkloadSpec, identity: String) throws(Failure) -> WorkloadLink {
     try WorkloadCheck.check(spec)
-    let directory = directory(of: spec.id)
-    if let running = directory.connect() {
-      close(running)
+    try refuseIfAlive(spec.id)
+    if !isLeaving(spec.id) { letGo(spec.id) }
+    settle([spec.id], withinMilliseconds: Self.startPatienceMilliseconds)
+    guard !isLeaving(spec.id) else {
       throw Failure(
-        .start, code: "workload.running", message: "\(spec.id) is running already",
-        remedy: "stop and release it before it is started again")
+        .start, code: "workload.leaving",
+        message: "\(spec.id) cannot be started: something that it had started before is still ending in the kernel",
+        remedy: "see which of its processes hang (state D in `ps`), and what they wait for")
     }
-    release(spec.id)
+    let directory = directory(of: spec.id)
     do throws(Failure) {
       return try startFresh(spec, identity: identity, in: directory)
     } catch {
-      release(spec.id)
+      letGo(spec.id)
       throw error
+    }
+  }
+
+  private func refuseIfAlive(_ id: String) throws(Failure) {
+    let remedy = "stop and release it before it is started again"
+    switch directory(of: id).reach() {
+    case .gone: return
+    case .connected(let running):
+      close(running)
+      throw Failure(.start, code: "workload.running", message: "\(id) is running already", remedy: remedy)
+    case .unreachable(let error):
+      throw Failure(
+        .start, code: "workload.running",
+        message: "\(id) may be running already: its shim cannot be asked (\(sentence(ofErrno: error)))", remedy: remedy)
     }
   }
 
@@ -93,7 +121,7 @@ package final class WorkloadHost {
     _ spec: WorkloadSpec, identity: String, in directory: WorkloadDirectory
   ) throws(Failure) -> WorkloadLink {
     try write(spec, directory.path, Files.makeDirectories(directory.path, mode: 0o700))
-    try write(spec, directory.path, Files.write(Array(identity.utf8), to: directory.file("identity")))
+    try write(spec, directory.path, directory.prepare(identity: identity))
     let cgroup = cgroup(of: spec.id)
     try cgroup.create(spec.resources)
     let context = try context(of: spec, cgroup: cgroup, in: directory)
@@ -105,12 +133,20 @@ package final class WorkloadHost {
     let listener = wherry_listen(directory.path, "ctl.sock")
     guard listener >= 0 else { throw Self.cannot("listen on ctl.sock in \(directory.path)", spec.id, errno) }
     defer { close(listener) }
-    return try spawn(
-      spec.id, LaunchProgram.build(spec, context).bytes, directory: directory, listener: listener, cgroup: cgroup)
+    let link = try spawn(
+      spec.id, LaunchProgram.build(spec, context).bytes, directory: directory, listener: listener)
+    // Last: whatever moment the agent dies at, the next one knows whether there was a shim.
+    let error = directory.markLaunched()
+    guard error == 0 else {
+      link.kill()
+      link.close()
+      throw Self.cannot("keep its identity", spec.id, error)
+    }
+    return link
   }
 
   private func spawn(
-    _ id: String, _ program: [UInt8], directory: WorkloadDirectory?, listener: Int32, cgroup: Cgroup?
+    _ id: String, _ program: [UInt8], directory: WorkloadDirectory?, listener: Int32
   ) throws(Failure) -> WorkloadLink {
     let file = wherry_memory_file("wherry-program")
     guard file >= 0 else { throw Self.cannot("make a memory file", id, errno) }
@@ -121,8 +157,19 @@ package final class WorkloadHost {
     let link = wherry_spawn_shim(configuration.shimPath, directory?.path ?? "-", file, listener, &pid)
     guard link >= 0 else { throw Self.cannot("start \(configuration.shimPath)", id, errno) }
     let shim = ShimProcess(pid: pid)
-    if directory != nil { shims[id] = shim }
-    return WorkloadLink(id: id, descriptor: link, directory: directory, cgroup: cgroup, shim: shim)
+    guard let directory else {
+      return WorkloadLink(id: id, descriptor: link, directory: nil, cgroup: nil, shim: shim, reaper: reaper)
+    }
+    shims[id] = shim
+    return workloadLink(id, descriptor: link, directory)
+  }
+
+  /// Known to this host until the workload is let go of. `descriptor` -1 = its shim could not be reached.
+  private func workloadLink(_ id: String, descriptor: Int32, _ directory: WorkloadDirectory) -> WorkloadLink {
+    let link = WorkloadLink(
+      id: id, descriptor: descriptor, directory: directory, cgroup: cgroup(of: id), shim: shims[id], reaper: reaper)
+    links[id] = WatchedLink(link: link)
+    return link
   }
 
   private func context(
@@ -165,94 +212,45 @@ package final class WorkloadHost {
     let body = LaunchProgram.encode(settings) + probe.prelude + LaunchProgram.encode(execution.steps)
     let count = settings.count + probe.preludeCount + execution.steps.count
     let program = LaunchProgram.assemble(body: body, count: count)
-    return try spawn(id, program, directory: nil, listener: -1, cgroup: nil)
+    return try spawn(id, program, directory: nil, listener: -1)
   }
 
-  /// After an agent restart: everything that this agent ID has started and not released. What nobody keeps any more
-  /// is killed and removed on the way.
+  /// After an agent restart: everything that this agent ID has started and not released. What nobody keeps any more,
+  /// and what an agent died over before there was a shim, is killed and removed on the way.
   package func adopt() -> [AdoptedWorkload] {
-    let ids = Files.names(in: workloadsDirectory)
-    let adopted = ids.map(adopt)
-    for id in strayCgroups where !ids.contains(id) { cgroup(of: id).remove() }
+    resumeLeaving()
+    var adopted: [AdoptedWorkload] = []
+    for id in storedWorkloads {
+      if let workload = adopt(id) { adopted.append(workload) } else { letGo(id) }
+    }
+    let known = Set(adopted.map(\.id))
+    for id in strayCgroups.sorted() where !known.contains(id) && !isLeaving(id) { letGo(id) }
     if Files.exists(configuration.stateDirectory + "/network") {
       (try? network())?.reconcile(alive: Set(adopted.filter { $0.link != nil }.map(\.id)))
     }
     return adopted
   }
 
-  private func adopt(_ id: String) -> AdoptedWorkload {
+  /// Nil = it was never launched.
+  private func adopt(_ id: String) -> AdoptedWorkload? {
     let directory = directory(of: id)
-    let identity = directory.identity
-    if let descriptor = directory.connect() {
-      let link = WorkloadLink(
-        id: id, descriptor: descriptor, directory: directory, cgroup: cgroup(of: id), shim: shims[id])
-      return AdoptedWorkload(id: id, identity: identity, link: link, exit: nil, failure: nil)
+    func adopted(_ link: WorkloadLink?, exit: WorkloadExit? = nil, failure: WorkloadEvent? = nil) -> AdoptedWorkload {
+      AdoptedWorkload(
+        id: id, identity: directory.identity, startedAt: directory.startedAt, link: link, exit: exit, failure: failure)
+    }
+    switch directory.reach() {
+    case .connected(let descriptor): return adopted(workloadLink(id, descriptor: descriptor, directory))
+    // Alive as far as anybody knows; its link goes on trying.
+    case .unreachable: return adopted(workloadLink(id, descriptor: -1, directory))
+    case .gone: break
     }
     // Its shim may be gone and the rest not; the end, if any, was written before.
     cgroup(of: id).kill()
     switch directory.readEnd() {
-    case .exited(let exit): return AdoptedWorkload(id: id, identity: identity, link: nil, exit: exit, failure: nil)
-    case .some(let failure):
-      return AdoptedWorkload(id: id, identity: identity, link: nil, exit: nil, failure: failure)
-    case nil: return AdoptedWorkload(id: id, identity: identity, link: nil, exit: nil, failure: nil)
+    case .exited(let exit): return adopted(nil, exit: exit)
+    case .some(let failure): return adopted(nil, failure: failure)
+    case nil: return directory.isLaunched ? adopted(nil) : nil
     }
-  }
-
-  private var strayCgroups: Set<String> {
-    var names: Set<String> = []
-    for parent in layout.directories(of: parentCgroup) {
-      for name in Files.names(in: parent) where Files.exists("\(parent)/\(name)/cgroup.procs") { names.insert(name) }
-    }
-    return names
-  }
-
-  /// Removes state directory, cgroup and network of a workload (kills it if it is still alive).
-  package func release(_ id: String) {
-    let directory = directory(of: id)
-    guard WorkloadCheck.isName(id) else { return }
-    if let descriptor = directory.connect() {
-      cgroup(of: id).kill()
-      // A shim that is stopped, or whose disk does not answer, is not waited for. That we are connected to it says
-      // that the number is still its own.
-      if !waitForEnd(descriptor), let shim = directory.pids?.shim { kill(shim, SIGKILL) }
-      close(descriptor)
-    }
-    leaving.removeAll { $0.reapIfEnded() }
-    if let shim = shims.removeValue(forKey: id), !shim.reapIfEnded() { leaving.append(shim) }
-    cgroup(of: id).remove()
-    if openNetwork != nil || Files.exists("\(configuration.stateDirectory)/network/\(id)") {
-      (try? network())?.detach(workload: id)
-    }
-    Files.removeTree(directory.path)
-  }
-
-  /// Until the shim hangs up; it has two seconds to write the last lines.
-  private func waitForEnd(_ descriptor: Int32) -> Bool {
-    var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    var buffer = wherry_message()
-    for _ in 0..<200 {
-      guard poll(&watched, 1, 10) != 0 else { continue }
-      if recv(descriptor, &buffer, MemoryLayout<wherry_message>.size, 0) == 0 { return true }
-    }
-    return false
-  }
-
-  /// Everything of this agent: kill, unmount, remove cgroups, veths, bridge, nft table.
-  package func tearDown() {
-    let ids = Set(Files.names(in: workloadsDirectory)).union(strayCgroups)
-    // All at once first, so that the waits below overlap.
-    for id in ids { cgroup(of: id).kill() }
-    for id in ids.sorted() { release(id) }
-    for shim in leaving { shim.end() }
-    leaving = []
-    if configuration.subnet != nil { (try? network())?.tearDown() }
-    for path in [parentCgroup, "wherry"] {
-      // The last agent takes the common parent with it.
-      for directory in layout.directories(of: path) { rmdir(directory) }
-    }
-    Files.removeTree(workloadsDirectory)
-    Files.removeTree(configuration.stateDirectory + "/seccomp")
-    rmdir(mountPoint)
   }
 
   package func statistics(_ id: String) -> WorkloadStatistics? {

@@ -19,7 +19,11 @@ package struct WorkloadSpec: Hashable, Sendable {
   package var devices: [String] = []
   /// Without `CAP_`: `NET_BIND_SERVICE`.
   package var capabilities: Set<String> = []
+  /// A limit that the host cannot keep is a reason not to start.
   package var resources: Resources = Resources()
+  /// Processes and threads at most, where `resources` does not say. Nobody asked for it, so a host without the means
+  /// starts the workload all the same. Nil = no limit.
+  package var pidsWanted: Int?
   package var network: WorkloadNetwork = .none
   package var logPath: String
   /// Of the current log file and its predecessors together.
@@ -38,12 +42,13 @@ package struct WorkloadSpec: Hashable, Sendable {
 
 package enum WorkloadRoot: Hashable, Sendable {
   /// A process component: the host's root, read-only all the way down; `writable` paths stay writable, `hidden` ones
-  /// are masked, /tmp, /var/tmp and /dev/shm are its own. What lies under the host's /tmp is only seen when it is in
-  /// `writable` or in the spec's mounts.
+  /// are masked but for what `writable` and the spec's mounts give below them, /tmp, /var/tmp and /dev/shm are its own.
+  /// What lies under the host's /tmp is only seen when it is in `writable` or in the spec's mounts. What the host
+  /// mounts after the start is not seen, unless the component is privileged.
   case host(writable: [String], hidden: [String])
   /// A container: verified layers (topmost first) under a writable upper directory. `upper` and `work` are made when
-  /// missing and must lie on one file system. A read-only root uses neither, and gets a tmpfs on /tmp, /run and /var/tmp
-  /// where they are.
+  /// missing and must lie on one file system. A read-only root uses neither, and gets a tmpfs on /tmp, /run and
+  /// /var/tmp where they are.
   case overlay(lower: [String], upper: String, work: String, readOnly: Bool)
 }
 

@@ -1,7 +1,7 @@
 extension JSON {
   /// One spelling for one value: keys in the order of their UTF-8 bytes, no blanks, shortest escapes. What is signed
-  /// or named by digest is written like this. (RFC 8785 orders keys by UTF-16 units; ours differ only beyond U+FFFF. Integers are
-  /// written exactly, where it would round those beyond 2^53.)
+  /// or named by digest is written like this. (RFC 8785 orders keys by UTF-16 units; ours differ only beyond U+FFFF.
+  /// Integers are written exactly, where it would round those beyond 2^53.)
   package var canonical: String { String(decoding: canonicalBytes, as: UTF8.self) }
 
   package var canonicalBytes: [UInt8] {

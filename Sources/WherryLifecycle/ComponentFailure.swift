@@ -1,7 +1,7 @@
 import WherryModel
 
 /// How a workload came to have nothing alive.
-enum WorkloadEnd {
+package enum WorkloadEnd: Hashable, Sendable {
   case failedToStart(Failure)
   case exited(ExitStatus, log: [String])
 

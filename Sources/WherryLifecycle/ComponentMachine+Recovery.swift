@@ -29,10 +29,10 @@ extension ComponentMachine {
     phase = installed == identity ? .installed : .new
   }
 
-  /// The agent started again in the same boot. Alive steps are adopted, ended ones are heard, and a step that was
-  /// journalled but neither lives nor left a trace was never launched, so it is launched now.
+  /// The agent started again in the same boot. Alive steps are adopted, ended ones are heard with their cause, and a
+  /// step that was journalled but neither lives nor left a trace was never launched, so it is launched now.
   mutating func resume(
-    alive: Set<LifecycleStep>, ended: [LifecycleStep: ExitStatus], _ context: ComponentContext
+    alive: Set<LifecycleStep>, ended: [LifecycleStep: WorkloadEnd], _ context: ComponentContext
   ) -> [DeviceAction] {
     switch phase {
     case .new, .installed, .waiting, .uninstalled, .finished, .broken: return []
@@ -48,21 +48,25 @@ extension ComponentMachine {
     case .running:
       guard context.mainStep == .run, !alive.contains(.run) else { return [] }
       // It did run, so it ended, even if nobody knows how.
-      return workloadGone(.run, .exited(ended[.run] ?? .unknown, log: []), context)
+      return workloadGone(.run, ended[.run] ?? .exited(.unknown, log: []), context)
     case .shuttingDown(let until, let isMainAlive):
       phase = .shuttingDown(until: until, isMainAlive: isMainAlive && alive.contains(.run))
       return resumeStep(.shutdown, alive, ended, context)
     case .stopping(let steps, _, let isRetry):
+      // As when its end is heard: what a workload wrote last explains why its health check failed.
+      if isRetry, failure?.log.isEmpty == true, case .exited(_, let log) = ended[.run] {
+        failure?.log = ComponentFailure.clipped(log)
+      }
       return end(steps.filter(alive.contains), isRetry: isRetry, context)
     }
   }
 
   private mutating func resumeStep(
-    _ step: LifecycleStep, _ alive: Set<LifecycleStep>, _ ended: [LifecycleStep: ExitStatus],
+    _ step: LifecycleStep, _ alive: Set<LifecycleStep>, _ ended: [LifecycleStep: WorkloadEnd],
     _ context: ComponentContext
   ) -> [DeviceAction] {
     if alive.contains(step) { return [] }
-    if let status = ended[step] { return workloadGone(step, .exited(status, log: []), context) }
+    if let end = ended[step] { return workloadGone(step, end, context) }
     return [launch(step, context)]
   }
 }

@@ -84,13 +84,15 @@ extension FetchAttempts: WireValue {
     .members([
       ("count", .int(count)), ("since", .instant(since)),
       ("contentFailures", contentFailures == 0 ? nil : .int(contentFailures)),
+      ("remaining", remaining.map { .integer($0) }), ("step", step == 1 ? nil : .integer(step)),
     ])
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     self.init(
       count: try cursor.require("count").int(), since: try cursor.optional("since")?.instant(),
-      contentFailures: try cursor.optional("contentFailures")?.int() ?? 0)
+      contentFailures: try cursor.optional("contentFailures")?.int() ?? 0,
+      remaining: try cursor.optional("remaining")?.integer(), step: try cursor.optional("step")?.integer() ?? 1)
   }
 }
 

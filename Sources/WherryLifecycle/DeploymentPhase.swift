@@ -3,7 +3,7 @@ import WherryModel
 /// How far the device is with its newest desired state. A newer one replaces it in any phase.
 package enum DeploymentPhase: Hashable, Sendable {
   /// The shell fetches; nothing running is touched. Exits: `applying`, `fetchPaused`, failed (or `rollingBack` when an
-  /// earlier deployment had begun to change the device).
+  /// earlier deployment had begun to change the device). It ends by itself when next to nothing comes for long.
   case fetching(FetchAttempts)
   /// A fetch failed in a way that may mend itself; the next begins at `until`. Exits: `fetching`.
   case fetchPaused(FetchAttempts, until: Instant, cause: Failure)
@@ -33,7 +33,7 @@ package enum DeploymentPhase: Hashable, Sendable {
 
   var nextDeadline: Instant? {
     switch self {
-    case .fetching: nil
+    case .fetching(let attempts): attempts.deadline
     case .fetchPaused(_, let until, _): until
     case .applying(let deadline): deadline
     case .settling(let until, let deadline), .rollingBack(_, let until, let deadline):

@@ -5,10 +5,11 @@ import WherryModel
 /// shuffled by the simulator and printed in transcripts.
 package enum DeviceEvent: Hashable, Sendable {
   /// The first event after each start of the agent. `alive` are the workloads that outlived the last agent, each with
-  /// the identity that it was started with; `ended` are those that ended meanwhile and were not released. A `bootID`
-  /// other than last time's says that timers and oneshot steps of the last boot are void; "" = not known, then a start
-  /// with nothing alive and nothing ended counts as a boot.
-  case started(alive: [WorkloadID: String], ended: [WorkloadID: ExitStatus], bootID: String = "")
+  /// the identity that it was started with; `ended` are those that ended meanwhile and were not released, each with its
+  /// cause. One that was never launched is in neither. A `bootID` other than last time's says that timers and oneshot
+  /// steps of the last boot are void; "" = not known, then a start with nothing alive and nothing ended counts as a
+  /// boot.
+  case started(alive: [WorkloadID: String], ended: [WorkloadID: WorkloadEnd], bootID: String = "")
 
   /// The envelope is verified, the plan parsed and checked.
   case desired(generation: Generation, digest: Digest, plan: Plan)
@@ -29,6 +30,9 @@ package enum DeviceEvent: Hashable, Sendable {
   /// The answer to one `probe`.
   case health(ComponentName, isHealthy: Bool, detail: String)
   case restartRequested(ComponentName)
+  /// The service has reports of this device up to that sequence, which is more than this journal knows of: the journal
+  /// was lost.
+  case reportsKnown(upTo: Int64)
   /// `nextDeadline` has passed.
   case tick
 }

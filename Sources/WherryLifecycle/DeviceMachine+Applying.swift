@@ -9,7 +9,11 @@ extension DeviceMachine {
   mutating func advanceDeployment(_ now: Instant, _ actions: inout [DeviceAction]) -> Bool {
     guard let deployment = state.deployment else { return false }
     switch deployment.phase {
-    case .fetching: return false
+    case .fetching(let attempts):
+      guard let failure = attempts.stall(at: now) else { return false }
+      actions.append(.cancelFetch(generation: deployment.reference.generation))
+      giveUpFetch(failure, now, &actions)
+      return true
     case .fetchPaused(let attempts, let until, _):
       guard now >= until else { return false }
       state.deployment?.phase = .fetching(attempts)

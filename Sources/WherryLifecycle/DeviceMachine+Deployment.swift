@@ -15,7 +15,8 @@ extension DeviceMachine {
       actions.append(.cancelFetch(generation: replaced.reference.generation))
     }
     state.conclusion = nil
-    state.deployment = DeploymentProgress(reference: reference, phase: .fetching(FetchAttempts()), isDirty: isDirty)
+    state.deployment = DeploymentProgress(
+      reference: reference, phase: .fetching(FetchAttempts(since: now)), isDirty: isDirty)
     fetchProgress = nil
     actions.append(.fetch(generation: reference.generation, plan: plan))
   }
@@ -34,14 +35,14 @@ extension DeviceMachine {
     }
   }
 
-  mutating func fetchProgressed(_ generation: Generation, done: Int64, total: Int64) {
+  mutating func fetchProgressed(_ generation: Generation, done: Int64, total: Int64, _ now: Instant) {
     guard let deployment = state.deployment, deployment.reference.generation == generation,
       case .fetching(let attempts) = deployment.phase
     else { return }
-    if done > fetchProgress?.done ?? 0, attempts != attempts.progressed {
-      state.deployment?.phase = .fetching(attempts.progressed)
-    }
-    fetchProgress = FetchProgress(done: done, total: total)
+    // Each try counts from nothing and leaves out what is complete, but what is left means the same to all of them.
+    let progress = FetchProgress(done: done, total: total)
+    state.deployment?.phase = .fetching(attempts.told(remaining: progress.remaining, at: now))
+    fetchProgress = progress
   }
 
   mutating func fetchFailed(
@@ -50,9 +51,16 @@ extension DeviceMachine {
     guard let deployment = state.deployment, deployment.reference.generation == generation,
       case .fetching(let attempts) = deployment.phase
     else { return }
-    if let next = attempts.failed(with: failure, at: now) {
+    if let next = attempts.caughtUp(remaining: fetchProgress?.remaining).failed(with: failure, at: now) {
       state.deployment?.phase = .fetchPaused(next.attempts, until: next.retryAt, cause: failure)
-    } else if deployment.isDirty {
+    } else {
+      giveUpFetch(failure, now, &actions)
+    }
+  }
+
+  /// Nothing was touched, unless by an earlier deployment that never ended.
+  mutating func giveUpFetch(_ failure: Failure, _ now: Instant, _ actions: inout [DeviceAction]) {
+    if state.deployment?.isDirty == true {
       rollBack(failure, now, &actions)
     } else {
       conclude(.failed, failure)

@@ -3,12 +3,13 @@ import WherryModel
 /// `.started`: the same code runs at the first start, after a crash at any point, and after a power cut.
 extension DeviceMachine {
   mutating func recover(
-    alive: [WorkloadID: String], ended: [WorkloadID: ExitStatus], bootID: String, _ now: Instant,
+    alive: [WorkloadID: String], ended: [WorkloadID: WorkloadEnd], bootID: String, _ now: Instant,
     _ actions: inout [DeviceAction]
   ) {
     let isBoot = bootID.isEmpty ? alive.isEmpty && ended.isEmpty : bootID != state.bootID
     state.bootID = bootID
     if isBoot { shiftTimers(byMilliseconds: now.milliseconds(since: state.clock)) }
+    if let phase = state.deployment?.phase { state.deployment?.phase = phase.resumed(at: now) }
     adoptOrKill(alive, isBoot: isBoot, now, &actions)
     for name in state.components.keys.sorted() {
       guard var machine = state.components[name] else { continue }

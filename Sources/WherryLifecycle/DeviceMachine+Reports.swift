@@ -16,6 +16,7 @@ extension DeviceMachine {
     case .fetchProgress(_, let done, let total):
       let isTime = now.milliseconds(since: reportedAt) >= Self.progressIntervalMilliseconds || done == total
       if fetchProgress != nil && isTime { isDue = true }
+    case .reportsKnown: isDue = true
     case .started, .fetched, .fetchFailed, .workloadStarted, .workloadFailed, .workloadEnded, .health,
       .restartRequested, .tick:
       break
@@ -36,6 +37,12 @@ extension DeviceMachine {
     state.nextSequence += 1
     reportedAt = now
     actions.append(.report(report))
+  }
+
+  /// Whatever has a number up to that one, the service takes for a repetition.
+  mutating func numberReports(after sequence: Int64) {
+    guard sequence >= state.nextSequence, sequence < .max else { return }
+    state.nextSequence = sequence + 1
   }
 
   /// What there is to report, without sequence and progress.

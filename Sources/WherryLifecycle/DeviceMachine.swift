@@ -27,6 +27,7 @@ package struct DeviceMachine: Sendable {
   struct FetchProgress: Hashable, Sendable {
     var done: Int64
     var total: Int64
+    var remaining: Int64 { max(0, total - done) }
   }
 
   /// `plans` holds at least the plans that `state.planDigests` names, `previous` excepted.
@@ -63,7 +64,7 @@ package struct DeviceMachine: Sendable {
     case .refused(let generation, let digest, let failure):
       refuse(generation, digest, failure, now, &actions)
     case .fetchProgress(let generation, let done, let total):
-      fetchProgressed(generation, done: done, total: total)
+      fetchProgressed(generation, done: done, total: total, now)
     case .fetched(let generation): fetchSucceeded(generation, now, &actions)
     case .fetchFailed(let generation, let failure): fetchFailed(generation, failure, now, &actions)
     case .workloadStarted(let id): workloadStarted(id, now)
@@ -73,6 +74,7 @@ package struct DeviceMachine: Sendable {
     case .health(let name, let isHealthy, let detail):
       healthReported(name, isHealthy: isHealthy, detail: detail, now, &actions)
     case .restartRequested(let name): state.components[name]?.restart()
+    case .reportsKnown(let sequence): numberReports(after: sequence)
     case .tick: break  // Timers are looked at with every event.
     }
   }

@@ -101,8 +101,8 @@ final class MosquittoClient {
       UInt32(configuration.payloadBytesMaximum + topicBytesMaximum))
     guard (1...65_535).contains(configuration.port), (5...65_535).contains(configuration.keepAliveSeconds) else {
       throw MQTTError(
-        "port \(configuration.port) or keep-alive \(configuration.keepAliveSeconds) s is out of range (1 to 65535, 5 to 65535)"
-      )
+        "port \(configuration.port) or keep-alive \(configuration.keepAliveSeconds) s is out of range "
+          + "(1 to 65535, 5 to 65535)")
     }
     // libmosquitto 2.0 takes connect properties only in its blocking connect. It stores them before it looks at the
     // port, so this stores them and does nothing else.

@@ -86,9 +86,13 @@ package struct DeploymentID: Hashable, Sendable, Comparable, CustomStringConvert
 
 /// The order number of a device's desired states. A device never applies a lower one than it has seen.
 package struct Generation: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// 2^53, which every reader of JSON holds exactly. No order has a higher one.
+  package static let maximum = Generation(1 << 53)
+
   package let rawValue: Int64
   package init(_ rawValue: Int64) { self.rawValue = rawValue }
   package var description: String { String(rawValue) }
-  package var next: Generation { Generation(rawValue + 1) }
+  /// The maximum is followed by itself: a device that claims to have seen it gets no new orders, and that is all.
+  package var next: Generation { self < Self.maximum ? Generation(rawValue + 1) : self }
   package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }

@@ -38,6 +38,8 @@ package struct PlannedComponent: Hashable, Sendable {
   package var dependencies: [ComponentName: DependencyKind] = [:]
   package var lifecycle: Lifecycle = Lifecycle()
   package var artifacts: [PlannedArtifact] = []
+  /// Limits of a process component; a container's are in its `container`.
+  package var resources: Resources = Resources()
   /// Both present on container components, both absent on process components.
   package var container: ContainerSpec?
   package var image: PlannedImage?

@@ -44,6 +44,8 @@ package struct Manifest: Hashable, Sendable {
   package var lifecycle: Lifecycle = Lifecycle()
   package var selections: [String] = []
   package var artifacts: [Artifact] = []
+  /// Limits of a process component; a container's are in its `Container`.
+  package var resources: Resources = Resources()
   /// Present on container components only.
   package var container: ContainerSpec?
   package init() {}

@@ -68,6 +68,25 @@ extension PlanChecker {
         problems.append("the artifact \(artifact.fileName) has the source \"\(artifact.source)\", not wherry: or https")
       }
     }
+    return problems + unpacked(component.artifacts.filter { $0.unarchive != .none && isFileName($0.fileName) })
+  }
+
+  /// Each archive becomes a directory of its own. While it is being unpacked it holds a second name there.
+  private static func unpacked(_ archives: [PlannedArtifact]) -> [String] {
+    var problems: [String] = []
+    var owners: [String: String] = [:]
+    for artifact in archives {
+      let name = UnpackedName.of(artifact.fileName)
+      guard UnpackedName.isUsable(name) else {
+        problems.append("the archive \(artifact.fileName) would be unpacked to \"\(name)\", no directory's name")
+        continue
+      }
+      let taken = [name, name + UnpackedName.partialEnding]
+      if let other = taken.compactMap({ owners[$0] }).first, other != artifact.fileName {
+        problems.append("the archives \(other) and \(artifact.fileName) would be unpacked to one place; rename one")
+      }
+      for place in taken { owners[place] = artifact.fileName }
+    }
     return problems
   }
 

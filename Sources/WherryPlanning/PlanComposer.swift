@@ -104,6 +104,7 @@ package enum PlanComposer {
     planned.artifacts = try artifacts(of: manifest, name, version)
     if manifest.container == nil {
       planned.lifecycle = manifest.lifecycle.isEmpty ? entry.recipe.lifecycle : manifest.lifecycle
+      planned.resources = manifest.resources
     }
     if let container = manifest.container {
       guard let image = images[container.image] else {

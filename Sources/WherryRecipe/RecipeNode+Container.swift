@@ -144,7 +144,8 @@ extension RecipeNode {
     }
   }
 
-  private func resources() -> Resources {
+  /// Of a container, or of a process component beside its Lifecycle.
+  func resources() -> Resources {
     var resources = Resources()
     guard let fields = fields(["Cpus", "Memory", "Pids"], of: "Resources") else { return resources }
     if let node = fields["Cpus"], let text = node.text() {

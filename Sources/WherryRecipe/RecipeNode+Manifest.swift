@@ -2,7 +2,9 @@ import WherryJSON
 import WherryModel
 
 extension RecipeNode {
-  private static let manifestKeys = ["Name", "Platform", "Lifecycle", "Selections", "Artifacts", "Container"]
+  private static let manifestKeys = [
+    "Name", "Platform", "Lifecycle", "Selections", "Artifacts", "Resources", "Container",
+  ]
 
   func manifests(_ global: GlobalLifecycle) -> [Manifest] {
     var result: [Manifest] = []
@@ -29,6 +31,7 @@ extension RecipeNode {
     manifest.selections = fields["Selections"]?.texts() ?? []
     if let node = fields["Artifacts"] { manifest.artifacts = node.artifacts() }
     if let node = fields["Lifecycle"] { manifest.lifecycle = node.lifecycle() ?? Lifecycle() }
+    if let node = fields["Resources"] { manifest.resources = node.resources() }
     guard let container = fields["Container"] else {
       if manifest.lifecycle.isEmpty {
         manifest.lifecycle = global.lifecycle(selecting: GlobalLifecycle.selectors(of: manifest))
@@ -41,6 +44,8 @@ extension RecipeNode {
         "a manifest with a Container has no Lifecycle: the image's program is what runs",
         "move the steps into the image or Container.Command, and Setenv to Container.Env")
     }
+    fields["Resources"]?.report(
+      "a manifest with a Container takes its limits from the Container", "move Resources into Container")
     return manifest
   }
 
@@ -73,6 +78,7 @@ extension RecipeNode {
   private func artifacts() -> [Artifact] {
     var result: [Artifact] = []
     var names: Set<String> = []
+    var unpackedNames: Set<String> = []
     if let count = list()?.count, count > 1_000 {
       report("\(count) artifacts are too many", "pack them into an archive")
     }
@@ -82,9 +88,24 @@ extension RecipeNode {
         element.report(
           "two artifacts have the file name \(artifact.fileName.clipped)", "rename one: both go into one directory")
       }
+      if artifact.unarchive != .none { element.checkUnpackedName(of: artifact, taken: &unpackedNames) }
       result.append(artifact)
     }
     return result
+  }
+
+  private func checkUnpackedName(of artifact: Artifact, taken: inout Set<String>) {
+    let name = UnpackedName.of(artifact.fileName)
+    guard UnpackedName.isUsable(name) else {
+      return report(
+        "\(artifact.fileName.clipped) cannot be unpacked to a directory named \"\(name.clipped)\"", "rename the archive"
+      )
+    }
+    // While it is unpacked it has another name, which must be free, too.
+    if taken.contains(name) || taken.contains(name + UnpackedName.partialEnding) {
+      report("two archives are unpacked to the directory \(name.clipped)", "rename one of them")
+    }
+    taken.formUnion([name, name + UnpackedName.partialEnding])
   }
 
   private func artifact() -> Artifact? {

@@ -19,10 +19,17 @@ extension RolloutMachine {
       }
       let isNobodyLeft = members.allSatisfy { $0.isReleased || $0.outcome != nil }
       if openWave >= waveEnds.count - 1 || isNobodyLeft {
-        guard members.isEmpty || members.contains(where: { $0.outcome != nil }) else { break }
+        guard members.isEmpty || members.contains(where: { $0.outcome != nil }) else {
+          soakUntil = nil
+          break
+        }
         return actions(released + releaseRest()) + complete()
       }
-      guard hasEvidence else { break }
+      guard hasEvidence else {
+        // Who gave the proof has left: nothing soaks any more, and a time that has passed must not stay due.
+        soakUntil = nil
+        break
+      }
       let until = soakUntil ?? now.advanced(byMilliseconds: policy.soakMilliseconds)
       soakUntil = until
       guard now >= until else { break }
@@ -110,13 +117,15 @@ extension RolloutMachine {
     return names
   }
 
+  /// When a tick is due next; after a tick at that time it is later, or nil.
   package var nextDeadline: Instant? {
     switch state {
-    case .rolling, .paused, .halted:
+    // After completion too: who comes back then has the same time for it as everyone else.
+    case .rolling, .paused, .halted, .completed:
       var instants = members.compactMap(deadline)
       if case .rolling = state, let soakUntil { instants.append(soakUntil) }
       return instants.min()
-    case .created, .completed, .cancelled: return nil
+    case .created, .cancelled: return nil
     }
   }
 

@@ -70,7 +70,7 @@ extension Simulation {
     case .workloadEnded(let id, _, _): devices[index].ended[id] = nil
     case .started: devices[index].ended = [:]
     case .desired, .refused, .fetchProgress, .fetched, .fetchFailed, .workloadStarted, .workloadFailed, .health,
-      .restartRequested, .tick:
+      .restartRequested, .reportsKnown, .tick:
       break
     }
   }
@@ -107,8 +107,9 @@ extension Simulation {
     devices[index].machine = DeviceMachine(state: state, plans: devices[index].plans)
     observe(.agentStarted(device: index, journal: journal, state: state, plans: devices[index].plans))
     let alive = devices[index].alive.mapValues(\.identity)
+    let ended = devices[index].ended.mapValues { WorkloadEnd.exited($0, log: []) }
     let boot = "boot-\(devices[index].bootCount)"
-    agentHears(index, .started(alive: alive, ended: devices[index].ended, bootID: boot))
+    agentHears(index, .started(alive: alive, ended: ended, bootID: boot))
   }
 
   /// Workloads live on; a fetch worker and the connection do not.

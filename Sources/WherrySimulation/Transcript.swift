@@ -40,6 +40,7 @@ extension DeviceEvent {
     case .workloadEnded(let id, let status, _): "\(id) \(status)"
     case .health(let name, let isHealthy, _): "\(name) is \(isHealthy ? "healthy" : "unhealthy")"
     case .restartRequested(let name): "restart of \(name) requested"
+    case .reportsKnown(let sequence): "the service knows reports up to \(sequence)"
     case .tick: "tick"
     }
   }
@@ -48,7 +49,7 @@ extension DeviceEvent {
     ids.sorted().map(\.description).joined(separator: " ")
   }
 
-  private static func list(_ ids: Dictionary<WorkloadID, ExitStatus>.Keys) -> String {
+  private static func list(_ ids: Dictionary<WorkloadID, WorkloadEnd>.Keys) -> String {
     ids.sorted().map(\.description).joined(separator: " ")
   }
 }

@@ -12,9 +12,13 @@ package final class ChildProcess {
       .map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
   }
 
-  /// Standard output and standard error go to `outputPath`, which is added to.
+  /// Standard output and standard error go to `outputPath`, which is added to. No signal is blocked or ignored in it,
+  /// whatever the test runner's threads do.
+  /// - Parameter environment: replaces the test's own when given.
+  /// - Parameter hasOwnGroup: it leads a process group, as a command that a shell starts in a terminal does.
   package init?(
-    _ program: String, _ arguments: [String], inputPath: String = "/dev/null", outputPath: String = "/dev/null"
+    _ program: String, _ arguments: [String], inputPath: String = "/dev/null", outputPath: String = "/dev/null",
+    environment: [String: String]? = nil, hasOwnGroup: Bool = false
   ) {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -24,8 +28,24 @@ package final class ChildProcess {
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     var vector: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
     defer { vector.forEach { free($0) } }
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    sigfillset(&signals)
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    posix_spawnattr_setpgroup(&attributes, 0)
+    let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (hasOwnGroup ? POSIX_SPAWN_SETPGROUP : 0)
+    posix_spawnattr_setflags(&attributes, Int16(flags))
+    var variables: [UnsafeMutablePointer<CChar>?] = (environment ?? [:]).map { strdup("\($0.key)=\($0.value)") } + [nil]
+    defer { variables.forEach { free($0) } }
     processID = 0
-    guard posix_spawn(&processID, program, &actions, nil, &vector, environ) == 0 else { return nil }
+    let status = variables.withUnsafeMutableBufferPointer { own in
+      posix_spawn(&processID, program, &actions, &attributes, &vector, environment == nil ? environ : own.baseAddress)
+    }
+    guard status == 0 else { return nil }
   }
 
   package func signal(_ number: Int32) {

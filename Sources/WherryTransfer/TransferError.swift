@@ -15,6 +15,8 @@ package struct TransferError: Error, Hashable, Sendable, CustomStringConvertible
     case tooLarge = "download.tooLarge"
     /// The server answered, but with a status that is not success.
     case status = "download.status"
+    /// The server answered that it cannot now: too many requests, or trouble of its own.
+    case unavailable = "download.unavailable"
     /// An answer that HTTP does not allow here: a redirect loop, a range that was not asked for.
     case invalidResponse = "download.invalidResponse"
     case digestMismatch = "blob.digestMismatch"
@@ -30,7 +32,7 @@ package struct TransferError: Error, Hashable, Sendable, CustomStringConvertible
   package let message: String
   /// One sentence: how to mend it.
   package let remedy: String
-  /// Set with `code == .status`.
+  /// Set with the codes `status` and `unavailable`.
   package let status: Int?
 
   package init(_ code: Code, _ message: String, remedy: String = "", status: Int? = nil) {
@@ -43,20 +45,14 @@ package struct TransferError: Error, Hashable, Sendable, CustomStringConvertible
   package var description: String { remedy.isEmpty ? message : "\(message); \(remedy)" }
 
   /// Trying again later, without anybody changing anything, may help.
-  package var isTransient: Bool {
-    switch code {
-    case .unreachable, .stalled, .truncated: true
-    case .status: status.map { $0 == 408 || $0 == 425 || $0 == 429 || $0 >= 500 } ?? false
-    case .untrusted, .tooLarge, .invalidResponse, .digestMismatch, .spaceFull, .localFile, .invalidRequest: false
-    }
-  }
+  package var isTransient: Bool { Failure.transientCodes.contains(code.rawValue) }
 
   package var failure: Failure {
     let failureClass: FailureClass =
       switch code {
       case .digestMismatch: .verify
       case .spaceFull: .space
-      case .unreachable, .untrusted, .stalled, .truncated, .tooLarge, .status, .invalidResponse: .download
+      case .unreachable, .untrusted, .stalled, .truncated, .tooLarge, .status, .unavailable, .invalidResponse: .download
       case .localFile, .invalidRequest: .internalError
       }
     return Failure(failureClass, code: code.rawValue, message: message, remedy: remedy)
@@ -69,11 +65,14 @@ package struct TransferError: Error, Hashable, Sendable, CustomStringConvertible
       case 401: ("the server wants credentials", "allow anonymous reading there or configure credentials")
       case 403: ("the server refuses access", "check that the device or token is allowed to read it")
       case 404: ("it does not exist there", "check the name, and that it has been published and not removed")
+      case 408, 425: ("the server asks to try again", "wait; it is tried again by itself")
       case 429: ("the server asks to slow down", "wait; it is tried again by itself")
       case 500...: ("the server has a problem of its own", "look at the server's log; it is tried again by itself")
       default: ("that is not success", "check the address")
       }
+    let isPassing = status == 408 || status == 425 || status == 429 || status >= 500
     return TransferError(
-      .status, "\(url) answered with status \(status): \(meaning)", remedy: remedy, status: status)
+      isPassing ? .unavailable : .status, "\(url) answered with status \(status): \(meaning)", remedy: remedy,
+      status: status)
   }
 }

@@ -83,9 +83,10 @@ extension JSONCursor {
     return DeploymentID(value)
   }
 
+  /// The bound leaves room for every successor: what a device claims is counted on from.
   package func sequence() throws(JSONShapeError) -> Int64 {
     let value = try integer()
-    guard value >= 0 else { throw fail("a sequence cannot be negative") }
+    guard (0...1 << 53).contains(value) else { throw fail("the sequence \(value) is not between 0 and 2^53") }
     return value
   }
 
@@ -98,7 +99,9 @@ extension JSONCursor {
 
   package func generation() throws(JSONShapeError) -> Generation {
     let value = try integer()
-    guard value >= 0 else { throw fail("a generation cannot be negative") }
+    guard (0...Generation.maximum.rawValue).contains(value) else {
+      throw fail("the generation \(value) is not between 0 and 2^53")
+    }
     return Generation(value)
   }
 

@@ -10,8 +10,8 @@ package struct EnvelopeSignature: Hashable, Sendable {
   }
 }
 
-/// A signed payload (DSSE, secure-systems-lab/dsse, envelope.md). What is signed is `preAuthenticationEncoding`, so a payload of
-/// one type can never pass for another.
+/// A signed payload (DSSE, secure-systems-lab/dsse, envelope.md). What is signed is `preAuthenticationEncoding`, so a
+/// payload of one type can never pass for another.
 package struct Envelope: Hashable, Sendable, WireValue {
   package static let signaturesMaximum = 8
 

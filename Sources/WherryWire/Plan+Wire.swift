@@ -54,7 +54,8 @@ extension PlannedComponent: WireValue {
       ("recipe", .string(recipe.description)),
       ("dependencies", dependencies.nonEmpty.map { .named($0) { .string($0.rawValue) } }),
       ("lifecycle", lifecycle.isEmpty ? nil : lifecycle.json),
-      ("artifacts", artifacts.nonEmpty.map { .array($0.map(\.json)) }), ("container", container?.json),
+      ("artifacts", artifacts.nonEmpty.map { .array($0.map(\.json)) }),
+      ("resources", resources == Resources() ? nil : resources.json), ("container", container?.json),
       ("image", image?.json), ("configuration", configuration.json),
     ])
   }
@@ -68,6 +69,7 @@ extension PlannedComponent: WireValue {
     if let value = try cursor.optional("lifecycle") { lifecycle = try Lifecycle(value) }
     artifacts =
       try cursor.optional("artifacts")?.list { (element) throws(JSONShapeError) in try PlannedArtifact(element) } ?? []
+    if let value = try cursor.optional("resources") { resources = try Resources(value) }
     if let value = try cursor.optional("container") { container = try ContainerSpec(value) }
     if let value = try cursor.optional("image") { image = try PlannedImage(value) }
     if let value = try cursor.optional("configuration") { configuration = try ConfigurationUpdate(value) }

@@ -46,7 +46,8 @@ extension Manifest: WireValue {
     .members([
       ("name", name.nonEmpty.map(JSON.string)), ("platform", platform.nonEmpty.map(JSON.map)),
       ("lifecycle", lifecycle.isEmpty ? nil : lifecycle.json), ("selections", selections.nonEmpty.map(JSON.strings)),
-      ("artifacts", artifacts.nonEmpty.map { .array($0.map(\.json)) }), ("container", container?.json),
+      ("artifacts", artifacts.nonEmpty.map { .array($0.map(\.json)) }),
+      ("resources", resources == Resources() ? nil : resources.json), ("container", container?.json),
     ])
   }
 
@@ -58,6 +59,7 @@ extension Manifest: WireValue {
     selections = try cursor.optional("selections")?.strings() ?? []
     artifacts =
       try cursor.optional("artifacts")?.list { (element) throws(JSONShapeError) in try Artifact(element) } ?? []
+    if let resources = try cursor.optional("resources") { self.resources = try Resources(resources) }
     if let container = try cursor.optional("container") { self.container = try ContainerSpec(container) }
   }
 }

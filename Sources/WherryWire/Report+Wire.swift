@@ -1,7 +1,12 @@
 import WherryJSON
 import WherryModel
 
+/// What a device says of itself is stored and shown to people, so a hostile one gets no more room than an honest one
+/// needs: text beyond these bounds (bytes of UTF-8) is cut off when it is read.
 extension Failure: WireValue {
+  package static let codeBytesMaximum = 128
+  package static let messageBytesMaximum = 4_096
+  package static let remedyBytesMaximum = 1_024
   package static let logLinesMaximum = 20
   package static let logLineBytesMaximum = 400
 
@@ -14,12 +19,15 @@ extension Failure: WireValue {
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    // The last lines are the ones that explain.
+    let log = (try cursor.optional("log")?.strings() ?? []).suffix(Self.logLinesMaximum)
     self.init(
-      try cursor.require("class").choice(), code: try cursor.require("code").string(),
-      message: try cursor.require("message").string(), remedy: try cursor.optional("remedy")?.string() ?? "",
+      try cursor.require("class").choice(),
+      code: try cursor.require("code").string().clipped(toBytes: Self.codeBytesMaximum),
+      message: try cursor.require("message").string().clipped(toBytes: Self.messageBytesMaximum),
+      remedy: (try cursor.optional("remedy")?.string() ?? "").clipped(toBytes: Self.remedyBytesMaximum),
       component: try cursor.optional("component")?.name(),
-      // The last lines are the ones that explain.
-      log: (try cursor.optional("log")?.strings() ?? []).suffix(Self.logLinesMaximum))
+      log: log.map { $0.clipped(toBytes: Self.logLineBytesMaximum) })
   }
 }
 
@@ -67,6 +75,9 @@ extension DeviceReport: WireValue {
 }
 
 extension Presence: WireValue {
+  /// Of the agent's version and of the boot id.
+  package static let textBytesMaximum = 128
+
   package var json: JSON {
     ["isOnline": .bool(isOnline), "agentVersion": .string(agentVersion), "bootID": .string(bootID)]
   }
@@ -75,8 +86,8 @@ extension Presence: WireValue {
     try cursor.requireVersion("the presence")
     self.init(
       isOnline: try cursor.require("isOnline").bool(),
-      agentVersion: try cursor.optional("agentVersion")?.string() ?? "",
-      bootID: try cursor.optional("bootID")?.string() ?? "")
+      agentVersion: (try cursor.optional("agentVersion")?.string() ?? "").clipped(toBytes: Self.textBytesMaximum),
+      bootID: (try cursor.optional("bootID")?.string() ?? "").clipped(toBytes: Self.textBytesMaximum))
   }
 }
 
@@ -93,5 +104,17 @@ package struct Acknowledgement: Hashable, Sendable, WireValue {
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     try cursor.requireVersion("the acknowledgement")
     sequence = try cursor.require("sequence").sequence()
+  }
+}
+
+extension String {
+  /// Its beginning: at most so many bytes of UTF-8, and never a part of a character's encoding.
+  func clipped(toBytes maximum: Int) -> String {
+    guard utf8.count > maximum else { return self }
+    let bytes = Array(utf8.prefix(maximum + 1))
+    var count = maximum
+    // 10xxxxxx goes on with the encoding that began before it (RFC 3629 §3).
+    while count > 0, bytes[count] & 0xC0 == 0x80 { count -= 1 }
+    return String(decoding: bytes[..<count], as: UTF8.self)
   }
 }

@@ -1,6 +1,7 @@
 import Glibc
 import WherryJSON
 import WherryModel
+import WherryOCI
 
 /// This program once more, in another mode, with one open file.
 struct ChildWorker {
@@ -41,6 +42,8 @@ struct ChildWorker {
     var environment: [UnsafeMutablePointer<CChar>?] = [nil]
     defer { for argument in arguments { free(argument) } }
     var process: pid_t = 0
+    // Its own three are duplicates, which stay open.
+    Confinement.closeOthersOnExec()
     let code = posix_spawn(&process, "/proc/self/exe", &actions, nil, &arguments, &environment)
     guard code == 0 else {
       close(input.write)

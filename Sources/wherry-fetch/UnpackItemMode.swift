@@ -21,8 +21,9 @@ struct UnpackItemMode {
     case .layer(let compression, let diffID):
       summary = try unpacker.unpack(
         layer: ChildWorker.inheritedDescriptor, compression: compression, diffID: diffID, into: root)
-    case .archive(let format):
-      summary = try unpacker.unarchive(ChildWorker.inheritedDescriptor, format: format, into: root)
+    case .archive(let format, let digest, let size):
+      summary = try unpacker.unarchive(
+        ChildWorker.inheritedDescriptor, format: format, digest: digest, size: size, into: root)
     }
     Output.event(["unpacked": ["entries": .integer(Int64(summary.entries)), "bytes": .integer(summary.bytes)]])
   }

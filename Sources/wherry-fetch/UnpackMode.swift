@@ -11,7 +11,15 @@ struct UnpackMode {
   init(job cursor: JSONCursor) throws(Failure) {
     jobs = try Job.decode { () throws(JSONShapeError) in
       var jobs: [UnpackJob] = []
-      for item in try cursor.require("items").array() { jobs.append(try UnpackJob(item)) }
+      var contents: [String: UnpackJob.Content] = [:]
+      for item in try cursor.require("items").array() {
+        let job = try UnpackJob(item)
+        // Two images may share a layer; two different things in one place would be one of them, silently.
+        if let other = contents.updateValue(job.content, forKey: job.destination), other != job.content {
+          throw item.fail("goes to \(job.destination), and so does something else")
+        }
+        jobs.append(job)
+      }
       return jobs
     }
   }
@@ -50,6 +58,8 @@ struct UnpackMode {
     let child = try ChildWorker(mode: UnpackItemMode.name, job: item, inherited: blob)
     let (output, end) = child.wait()
     if let json = try? JSON(parsing: output), let failure = json["failed"].flatMap({ Self.failure(in: $0) }) {
+      // So that the next try downloads it again.
+      if failure.code == "blob.digestMismatch" { unlink(job.blob) }
       throw failure
     }
     guard end == .exited(0) else {

@@ -7,14 +7,24 @@ import WherryInventory
 struct InventoryCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "wherry-inventory", abstract: "The inventory service of a Wherry fleet.",
+    discussion: "Example: wherry-inventory serve --data /var/lib/wherry-inventory",
     version: "wherry-inventory 0.1.0",
-    subcommands: [Serve.self, ResetAdminToken.self])
+    subcommands: [Serve.self, BrokerCertificate.self, ResetAdminToken.self])
 }
 
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run the service; everything that it needs is made at first start.",
-    discussion: "Example: wherry-inventory serve --data /var/lib/wherry-inventory --public-host fleet.example.com")
+    discussion: """
+      Examples:
+        wherry-inventory serve --data /var/lib/wherry-inventory
+        wherry-inventory serve --data /var/lib/wherry-inventory --public-host fleet.example.com \\
+          --listen 0.0.0.0:8443 --device-listen 0.0.0.0:8444 --broker-listen 0.0.0.0:8883
+        wherry-inventory serve --data /var/lib/wherry-inventory --broker mqtts://broker.example.com:8883
+
+      Without the three --listen options only this machine can connect. A broker of your own needs a certificate of the
+      fleet: see broker-certificate. SIGTERM, SIGINT and SIGHUP end the service.
+      """)
 
   @Option(help: "Directory of the database, blobs, keys and broker state.")
   var data: String
@@ -46,8 +56,7 @@ struct Serve: AsyncParsableCommand {
 
   func run() async throws {
     try await reportingRefusals {
-      let service = try await InventoryService(try configuration(), logger: makeLogger())
-      if let token = try await service.firstToken() {
+      let service = try await InventoryService(try configuration(), logger: makeLogger()) { token in
         if let adminTokenFile {
           try AdminTokenFile.write(token, to: adminTokenFile)
         } else {
@@ -90,7 +99,8 @@ struct Serve: AsyncParsableCommand {
 
 struct ResetAdminToken: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Make a new admin token; the old one stops working. The service must be stopped.")
+    abstract: "Make a new admin token; the old one stops working. The service must be stopped.",
+    discussion: "Example: wherry-inventory reset-admin-token --data /var/lib/wherry-inventory")
 
   @Option(help: "The service's data directory.")
   var data: String
@@ -103,7 +113,7 @@ struct ResetAdminToken: AsyncParsableCommand {
 }
 
 /// Standard output is for what was asked for, written at once: others wait for these lines.
-private func say(_ line: String, to descriptor: Int32 = 1) {
+func say(_ line: String, to descriptor: Int32 = 1) {
   let bytes = Array((line + "\n").utf8)
   _ = write(descriptor, bytes, bytes.count)
 }
@@ -113,7 +123,7 @@ private func makeLogger() -> Logger {
 }
 
 /// What stops the service is one sentence on standard error, not a crash. Wrong options stay ArgumentParser's.
-private func reportingRefusals(_ body: () async throws -> Void) async throws {
+func reportingRefusals(_ body: () async throws -> Void) async throws {
   do {
     try await body()
   } catch let error as ValidationError {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -80,6 +81,8 @@ static int fail(const struct wherry_report *report) {
 }
 
 int main(int count, char **arguments) {
+  // It was executed by a descriptor, and the kernel made the descriptor's number its name.
+  prctl(PR_SET_NAME, "wherry-shim");
   for (int i = 1; i < CLIENTS_MAXIMUM; i++) shim.clients[i] = -1;
   struct wherry_report report = {.error = EINVAL, .step = "read the launch program"};
   if (count != 2) return fail(&report);

@@ -20,8 +20,8 @@ static void child(const struct wherry_program *program, int report, int output, 
   dup3(report, WHERRY_FD_REPORT, O_CLOEXEC);
   // Whatever else is open, known or not, ends at execve.
   syscall(SYS_close_range, WHERRY_FD_REPORT + 1, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
-  // Until execve this is the shim, seen from inside: nobody there shall open its program file or its descriptors
-  // (CVE-2019-5736).
+  // Until execve this is the shim, seen from inside: nobody there shall open its descriptors. Its program file is safe
+  // by the way it was executed (CIsolation/program.c), also where the workload has the kernel execute it again.
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   setsid();
   umask(022);

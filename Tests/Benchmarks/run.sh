@@ -21,7 +21,7 @@ name=$1 runs=${2:-15}
 
 bin=${WHERRY_BIN:-$root/.build/wherry}
 if [ -z "${WHERRY_BIN:-}" ]; then
-  "$root/provisioning/packages.sh" build service device sample
+  "$root/provisioning/packages.sh" build service device sample bench
   "$root/provisioning/build.sh" "$bin"
 fi
 port=${WHERRY_PORT:-9443} id=b net=90
@@ -32,7 +32,9 @@ chmod 0755 "$state"
 . "$root/provisioning/fleet.sh"
 finish() {
   local status=$?
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM HUP PIPE
+  set +e
   if declare -F peer_down > /dev/null; then peer_down || true; fi
   take_down_fleet || status=1
   [ "$status" != 0 ] || rm -rf "$state"

@@ -1,30 +1,44 @@
 # Memory (PSS) of the idle agent with two components, beside a bare C client of libmosquitto with TLS
-# Both are connected to the same broker over mutual TLS. No page-dropping on either side.
+# One agent and one client, each started anew for each run and connected to the same broker over mutual TLS, so that
+# neither shares its pages with copies of itself. No page-dropping on either side.
 
-start_fleet 3
-wherry component publish "$state/components/com.example.hello/1.0.0" "$state/components/com.example.web/1.0.0" > /dev/null
+start_fleet 1
+for component in hello web; do
+  wherry component publish "$state/components/com.example.$component/1.0.0" > /dev/null
+done
 wherry deploy --group bench com.example.hello=1.0.0 com.example.web=1.0.0 --watch > /dev/null
+# shellcheck disable=SC2046
 gcc -O2 -o "$state/client" "$here/weight-client.c" $(pkg-config --cflags --libs libmosquitto)
 strip "$state/client"
 
 memory() { awk -v key="$2:" '$1 == key { print $2 }' "/proc/$1/smaps_rollup"; }
 anonymous() { awk '$1 == "RssAnon:" { print $2 }' "/proc/$1/status"; }
-peers=()
-peer_down() { kill "${peers[@]}"; }
-for index in 1 2 3; do
-  trust=$state/bench-$index/lib/trust
-  "$state/client" 127.0.0.1 "$broker" "bench-$index" "$trust/ca.crt" "$trust/device.crt" "$trust/device.key" \
-    > "$state/client-$index.log" 2>&1 &
-  peers+=($!)
-  wait_for 10 "the peer's connection" grep -q subscribed "$state/client-$index.log"
-done
+say_memory() {
+  echo "$1: PSS $(memory "$2" Pss) kB, RSS $(memory "$2" Rss) kB, anonymous $(anonymous "$2") kB"
+}
+peer=""
+peer_down() { [ -z "$peer" ] || kill "$peer"; }
+trust=$state/bench-1/lib/trust
 
-for index in 1 2 3; do
-  pid=$(pgrep -f "wherry-agent run --config $state/bench-$index/agent.conf")
-  peer=${peers[$((index - 1))]}
-  memory "$pid" Pss >> "$state/ours"
+for _ in $(seq "$runs"); do
+  stop "$agent"
+  : > "$state/bench-1/agent.log"
+  start_agent bench-1
+  wait_for 10 "the agent's connection" grep -q 'connected to the broker' "$state/bench-1/agent.log"
+  # The client has a device's certificate and an identifier of its own.
+  : > "$state/client.log"
+  "$state/client" 127.0.0.1 "$broker" bench-1 "$trust/ca.crt" "$trust/device.crt" "$trust/device.key" \
+    > "$state/client.log" 2>&1 &
+  peer=$!
+  wait_for 10 "the peer's connection" grep -q subscribed "$state/client.log"
+  # Both have been idle for longer than the agent takes to give back what its start needed.
+  sleep 5
+  memory "$agent" Pss >> "$state/ours"
   memory "$peer" Pss >> "$state/theirs"
-  echo "agent $index: PSS $(memory "$pid" Pss) kB, RSS $(memory "$pid" Rss) kB, anonymous $(anonymous "$pid") kB;" \
-    "client: PSS $(memory "$peer" Pss) kB, RSS $(memory "$peer" Rss) kB, anonymous $(anonymous "$peer") kB"
+  say_memory agent "$agent"
+  say_memory client "$peer"
+  kill "$peer"
+  wait "$peer" 2> /dev/null || true
+  peer=""
 done
 ratio weight "a C client of libmosquitto with TLS" "$state/ours" "$state/theirs"

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 
 /// What a finished command said.
 struct Outcome {
@@ -23,9 +24,13 @@ enum Command {
     return ".build/debug"
   }()
 
+  /// Every command that ran, so that a test can see that the documents show none that never did.
+  static let executed = Mutex<[[String]]>([])
+
   static func program(_ name: String) -> String { name.contains("/") ? name : binaries + "/" + name }
 
   static func process(_ arguments: [String], environment: [String: String]) -> Process {
+    executed.withLock { $0.append(arguments) }
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program(arguments[0]))
     process.arguments = Array(arguments.dropFirst())
@@ -65,19 +70,27 @@ enum Command {
 
   /// A loopback port that was free a moment ago.
   static func freePort() throws -> Int {
+    guard let port = bound(to: 0) else { throw StoryError("no free port on 127.0.0.1") }
+    return port
+  }
+
+  static func isFree(port: Int) -> Bool { bound(to: port) != nil }
+
+  /// The port that a loopback socket got; it is let go again.
+  private static func bound(to port: Int) -> Int? {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = UInt16(port).bigEndian
     address.sin_addr.s_addr = inet_addr("127.0.0.1")
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let bound = withUnsafeMutablePointer(to: &address) { pointer in
+    let isBound = withUnsafeMutablePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
       }
     }
-    guard bound else { throw StoryError("no free port on 127.0.0.1") }
-    return Int(UInt16(bigEndian: address.sin_port))
+    return isBound ? Int(UInt16(bigEndian: address.sin_port)) : nil
   }
 
   /// Looks at a condition until it holds.

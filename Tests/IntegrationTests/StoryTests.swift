@@ -1,9 +1,14 @@
 import Foundation
 import Glibc
 import Testing
+import WherryTestSupport
 
 /// The story that the quickstart tells, on real parts: mosquitto with mutual TLS, docker-registry, SQLite, the kernel.
-@Suite(.serialized) struct StoryTests {
+extension OnRealParts {
+  @Suite struct StoryTests {}
+}
+
+extension OnRealParts.StoryTests {
   static let kiosks = ["kiosk-1", "kiosk-2", "kiosk-3"]
 
   @Test func aComponentIsRolledOutToASmallFleet() throws {
@@ -19,10 +24,12 @@ import Testing
       try firstDeployment(fleet)
       try secondVersion(fleet)
       try brokenVersion(fleet)
-      try logsAndDashboard(fleet)
+      try logs(fleet)
+      try dashboard(fleet)
       try killedAgent(fleet)
       try deviceThatWasOff(fleet)
       try restartedService(fleet)
+      try remainingCommands(fleet)
     } catch {
       for device in Self.kiosks { print("--- \(device)\n\(fleet.log("\(device)/agent.log").suffix(6000))") }
       print("--- service\n\(fleet.log("inventory.log").suffix(6000))")
@@ -31,6 +38,7 @@ import Testing
       return
     }
     #expect(fleet.takeDown() == [], "the fleet left something behind")
+    try everyDocumentedCommandRan()
   }
 
   // MARK: 1. The service makes everything that it needs
@@ -125,6 +133,13 @@ import Testing
     try #require(deployed.status == 0, "\(deployed.text)")
     for device in Self.kiosks { #expect(try fleet.page(device).contains("com.example.web 2.0.0")) }
     #expect(try workload(fleet, "kiosk-1", "com.example.hello") == before, "hello is the same, so it must not restart")
+    // One instance at a time: the old one had ended before the new one was started.
+    let log = fleet.log("kiosk-1/agent.log").split(separator: "\n")
+      .filter { $0.contains("workload=com.example.web.run") }
+    let ended = try #require(log.lastIndex { $0.contains("ended") }, "version 1 never ended: \(log)")
+    let started = try #require(log.lastIndex { $0.contains("starting") }, "version 2 never started: \(log)")
+    #expect(log[started].contains("version=2.0.0"))
+    #expect(ended < started, "version 2 was started before version 1 had ended: \(log)")
   }
 
   private func brokenVersion(_ fleet: TestFleet) throws {
@@ -138,6 +153,7 @@ import Testing
       try Command.eventually("\(device) rolled back") {
         try fleet.succeed(["wherry", "device", "show", device]).output.contains("rolledBack")
       }
+      #expect(fleet.log("\(device)/agent.log").contains("component is BROKEN"))
       #expect(try fleet.page(device).contains("com.example.web 2.0.0"))
     }
     #expect(try fleet.page("kiosk-3").contains("com.example.web 2.0.0"))
@@ -146,7 +162,7 @@ import Testing
 
   // MARK: 7. Logs and dashboard show the same truth
 
-  private func logsAndDashboard(_ fleet: TestFleet) throws {
+  private func logs(_ fleet: TestFleet) throws {
     let follow = try fleet.start(
       ["wherry", "device", "logs", "kiosk-1", "com.example.web", "-f"], log: "follow.log")
     defer {
@@ -158,32 +174,76 @@ import Testing
     #expect(!fleet.log("follow.log").contains("response:404"))
     _ = try fleet.curl("http://\(fleet.address("kiosk-1")):8080/no-such-page")
     try Command.eventually("a new line reaches the operator") { fleet.log("follow.log").contains("response:404") }
+  }
 
+  private func dashboard(_ fleet: TestFleet) throws {
     let token = fleet.log("admin.token").trimmingCharacters(in: .whitespacesAndNewlines)
     let page = try fleet.curl(
       fleet.url + "/", "--cacert", fleet.data + "/ca.crt", "-H", "Authorization: Bearer \(token)")
     for expected in Self.kiosks + ["com.example.web", "2.0.0", "RUNNING", "halted", "site.pem"] {
       #expect(page.output.contains(expected), "the dashboard does not show \(expected): \(page.text.prefix(400))")
     }
+    guard Chromium.path != nil else {
+      print("SKIPPED the dashboard in a browser: chromium is not installed; Tests/run.sh installs it")
+      return
+    }
+    let browser = try Chromium()
+    try browser.logIn(to: fleet.url, token: token)
+    // Devices × components × state.
+    for device in Self.kiosks {
+      try browser.wait(for: "document.querySelector('tr[data-device=\(device)] .dot.online')")
+      let cell = "document.querySelector('tr[data-device=\(device)] td[data-component=\"com.example.web\"]')"
+      try browser.wait(for: "\(cell)?.innerText.includes('RUNNING') && \(cell)?.innerText.includes('2.0.0')")
+    }
+    // The halted deployment's progress per wave: two failed in the first, the second was not opened.
+    let waves = "[...document.querySelectorAll('article[data-deployment=\"3\"] .waves li')].map(wave => wave.innerText)"
+    try browser.wait(for: "\(waves).length === 2")
+    try browser.wait(for: "\(waves)[0].includes('failed')")
+    try browser.wait(for: "!\(waves)[1].includes('failed')")
+    try browser.wait(for: "document.querySelector('article[data-deployment=\"3\"]').innerText.includes('halted')")
+    // Failures with their cause.
+    try browser.wait(for: "document.querySelector('.failure[data-device=kiosk-1]').innerText.includes('site.pem')")
+
+    // Live: a device that loses its agent is seen to go, without the page being loaded again.
+    _ = try browser.evaluate("window.sameVisit = true")
+    fleet.stopAgent("kiosk-3")
+    try browser.wait(for: "document.querySelector('tr[data-device=kiosk-3] .dot.offline')")
+    try fleet.startAgent("kiosk-3")
+    try browser.wait(for: "document.querySelector('tr[data-device=kiosk-3] .dot.online')")
+    try browser.wait(for: "window.sameVisit === true")
   }
 
   // MARK: 6. An agent is killed, a device is off
 
+  /// Killed after it has fetched and begun to change the device, long before it may commit.
   private func killedAgent(_ fleet: TestFleet) throws {
     let web = try workload(fleet, "kiosk-2", "com.example.web")
-    let blobs = try inodes(fleet.folder + "/kiosk-2/lib/blobs/sha256")
-    let deployed = try fleet.wherry("deploy", "--group", "kiosks", "com.example.hello=2.0.0", "com.example.web=2.0.0")
+    let blobs = fleet.folder + "/kiosk-2/lib/blobs/sha256"
+    let before = try inodes(blobs)
+    let deployed = try fleet.wherry(
+      "deploy", "--group", "kiosks", "com.example.hello=2.0.0", "com.example.web=2.0.0", "--waves", "100%",
+      "--settle", "10s")
     try #require(deployed.status == 0, "\(deployed.text)")
+    try Command.eventually("kiosk-2 is in the middle of it") {
+      let shown = try fleet.succeed(["wherry", "device", "show", "kiosk-2"]).output
+      return shown.contains("applying") || shown.contains("settling")
+    }
+    let fetched = try inodes(blobs)
+    #expect(fetched.count > before.count, "there was nothing to fetch, so nothing can be fetched twice")
     fleet.killAgent("kiosk-2")
     #expect(kill(pid_t(web), 0) == 0, "the workload must outlive its agent")
+    let middle = try fleet.succeed(["wherry", "device", "show", "kiosk-2"]).output
+    #expect(!middle.contains("committed"), "it was not in the middle: \(middle)")
     try fleet.startAgent("kiosk-2")
-    try Command.eventually("the deployment completes", seconds: 30) {
-      try fleet.succeed(["wherry", "deployment", "list"]).output.contains("completed")
-        && fleet.succeed(["wherry", "device", "show", "kiosk-2"]).output.contains("com.example.hello=2.0.0 RUNNING")
+    try Command.eventually("the deployment completes", seconds: 60) {
+      try fleet.succeed(["wherry", "deployment", "show", "4"]).output.contains("completed")
     }
+    let shown = try fleet.succeed(["wherry", "device", "show", "kiosk-2"]).output
+    #expect(shown.contains("com.example.hello=2.0.0 RUNNING"), "\(shown)")
     #expect(try workload(fleet, "kiosk-2", "com.example.web") == web, "web did not change, so it must not restart")
-    for (name, inode) in try inodes(fleet.folder + "/kiosk-2/lib/blobs/sha256") where blobs[name] != nil {
-      #expect(blobs[name] == inode, "\(name) was downloaded twice")
+    let after = try inodes(blobs)
+    for (name, inode) in fetched where after[name] != nil {
+      #expect(after[name] == inode, "\(name) was downloaded twice")
     }
   }
 
@@ -227,7 +287,7 @@ import Testing
   }
 
   /// The process of a component as the agent names it.
-  private func workload(_ fleet: TestFleet, _ device: String, _ component: String) throws -> Int {
+  func workload(_ fleet: TestFleet, _ device: String, _ component: String) throws -> Int {
     let output = try Command.run(["wherry-agent", "components", "--config", fleet.configuration(device)]).output
     let row = output.split(separator: "\n").first { $0.hasPrefix(component + " ") } ?? ""
     let process = row.split(separator: " ").compactMap { Int($0) }.last

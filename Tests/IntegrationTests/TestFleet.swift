@@ -180,19 +180,25 @@ final class TestFleet {
     }
     stopService()
     stop(registryProcess)
-    var left: [String] = []
+    let left = Self.leftovers(of: prefix, in: folder)
+    if left.isEmpty { try? FileManager.default.removeItem(atPath: folder) }
+    return left
+  }
+
+  /// What agents whose ids begin with `prefix`, and anything started below `folder`, left in the kernel.
+  static func leftovers(of prefix: String, in folder: String) -> [String] {
     let probes = [
       ["/bin/sh", "-c", "cat /proc/mounts | grep -F '\(folder)' || true"],
       ["/bin/sh", "-c", "ip -o link | grep -F 'wh-\(prefix)' || true"],
       ["/bin/sh", "-c", "find /sys/fs/cgroup -type d -path '*wherry/\(prefix)*' 2>/dev/null || true"],
       ["/bin/sh", "-c", "nft list tables | grep -F '\(prefix)' || true"],
       ["/bin/sh", "-c", "pgrep -af '\(folder)' | grep -v pgrep || true"],
+      // Namespaces live as long as a process, a mount or an open file holds them: mounts are above, these are bound.
+      ["/bin/sh", "-c", "grep -E '^nsfs' /proc/mounts | grep -F '\(prefix)' || true"],
     ]
-    for probe in probes {
-      let output = (try? Command.run(probe).output) ?? ""
-      if !output.isEmpty { left.append(output) }
+    return probes.compactMap { probe in
+      guard let outcome = try? Command.run(probe) else { return "\(probe) could not be run" }
+      return outcome.text.isEmpty ? nil : outcome.text
     }
-    if left.isEmpty { try? FileManager.default.removeItem(atPath: folder) }
-    return left
   }
 }

@@ -6,6 +6,11 @@ struct SourceTree {
     /// Relative to the checkout.
     let path: String
     let lines: [Substring]
+    /// `Sources/<target>/…`
+    var target: String {
+      let parts = path.split(separator: "/", maxSplits: 2)
+      return parts.count > 1 && parts[0] == "Sources" ? String(parts[1]) : ""
+    }
   }
 
   let files: [File]

@@ -23,46 +23,105 @@ import Testing
 
   @Test func linesFitTheScreen() {
     for file in Self.swift.files + Self.native.files {
-      for (number, line) in file.lines.enumerated() where line.count > 120 && !line.contains("http") {
+      for (number, line) in file.lines.enumerated() where line.utf8.count > 120 {
+        guard line.count > 120, !line.contains("http") else { continue }
         Issue.record("\(file.path):\(number + 1) has \(line.count) characters; 120 is the limit")
       }
     }
   }
 
-  /// A function runs from its `func` line to the closing brace at the same indentation.
+  /// A function runs from its first line to the closing brace at the same indentation, however many lines its
+  /// signature takes.
   @Test func functionsAreShort() {
-    for file in Self.swift.files {
+    for file in Self.swift.files + Self.native.files {
+      let isSwift = file.path.hasSuffix(".swift")
       var open: (line: Int, indentation: Int, name: Substring)?
       for (number, line) in file.lines.enumerated() {
-        let indentation = line.prefix(while: { $0 == " " }).count
-        if let started = open, indentation == started.indentation, line.dropFirst(indentation).hasPrefix("}") {
+        let indentation = line.utf8.prefix(while: { $0 == 32 }).count
+        let text = line.dropFirst(indentation)
+        if let started = open, indentation == started.indentation, text.hasPrefix("}") {
           let length = number - started.line + 1
           if length > 70 {
             Issue.record("\(file.path):\(started.line + 1) `\(started.name)` has \(length) lines; 70 is the limit")
           }
           open = nil
         }
-        let opens = line.contains("func ") || line.dropFirst(indentation).hasPrefix("init(")
-        guard opens, line.hasSuffix("{") else { continue }
-        open = (number, indentation, line.dropFirst(indentation).prefix(60))
+        if isSwift ? Self.beginsFunction(text) : Self.beginsCFunction(line) {
+          open = (number, indentation, text.prefix(60))
+        }
       }
     }
   }
 
-  @Test func noForbiddenImports() {
-    for file in Self.swift.files where file.path.hasPrefix("Sources/") {
-      let target = String(file.path.split(separator: "/")[1])
-      for (number, line) in file.lines.enumerated() {
-        let words = line.split(separator: " ")
-        guard words.contains("import"), let module = words.last, words.count <= 4, !line.hasPrefix("//") else {
-          continue
+  /// Whether a declaration begins here that has a body; modifiers and attributes may stand before `func` and `init`.
+  private static func beginsFunction(_ text: Substring) -> Bool {
+    for word in text.split(separator: " ", maxSplits: 8) {
+      if word == "func" || word.hasPrefix("init(") || word.hasPrefix("init<") { return !text.hasSuffix("}") }
+      let isModifier = word.hasPrefix("@") || word.utf8.allSatisfy { (97...122).contains($0) || [40, 41].contains($0) }
+      guard isModifier else { return false }
+    }
+    return false
+  }
+
+  private static func beginsCFunction(_ line: Substring) -> Bool {
+    guard let first = line.utf8.first, (97...122).contains(first) else { return false }
+    return line.hasSuffix(") {")
+  }
+
+  /// The module of an import line, whatever kind of import and whatever follows it.
+  private static func module(imported line: Substring) -> Substring? {
+    let words = line.split(separator: " ").prefix { !$0.hasPrefix("//") }
+    guard let place = words.firstIndex(of: "import"), words[..<place].allSatisfy(isImportModifier) else { return nil }
+    let kinds: Set<Substring> = ["struct", "class", "enum", "protocol", "func", "var", "let", "typealias"]
+    let name = words[(place + 1)...].first { !kinds.contains($0) }
+    return name?.split(separator: ".").first
+  }
+
+  private static func isImportModifier(_ word: Substring) -> Bool {
+    word.hasPrefix("@") || ["public", "package", "internal", "private", "fileprivate"].contains(word)
+  }
+
+  /// What the pure core may import: itself, and the YAML reader in the one target that reads YAML.
+  @Test func theCoreImportsOnlyItself() {
+    let allowed = Set(Self.core.map { Substring($0) })
+    for (file, number, module) in Self.imports where Self.core.contains(file.target) {
+      let isAllowed = allowed.contains(module) || (file.target == "WherryRecipe" && module == "Yams")
+      if !isAllowed { Issue.record("\(file.path):\(number) imports \(module); the core does no I/O") }
+    }
+  }
+
+  @Test func theDevicePathStaysLight() {
+    let heavy: Set<Substring> = ["Foundation", "FoundationEssentials", "Dispatch", "_Concurrency", "RegexBuilder"]
+    for (file, number, module) in Self.imports where Self.devicePath.contains(file.target) && heavy.contains(module) {
+      Issue.record("\(file.path):\(number) imports \(module), which the device path must not carry")
+    }
+    for file in Self.swift.files where Self.devicePath.contains(file.target) || Self.core.contains(file.target) {
+      for (number, line) in file.lines.enumerated() where !line.contains("//") {
+        let words = Set(line.split { " .(){}".contains($0) })
+        guard !words.isDisjoint(with: ["async", "await", "actor", "Task"]), !line.contains("\"") else { continue }
+        Issue.record("\(file.path):\(number + 1) uses Swift Concurrency, whose threads cost memory on each device")
+      }
+    }
+  }
+
+  /// Time and chance reach the core as arguments.
+  @Test func theCoreHasNoClockAndNoDice() {
+    for file in Self.swift.files where Self.core.contains(file.target) {
+      for (number, line) in file.lines.enumerated() where !line.contains("//") {
+        for mark in ["SystemRandomNumberGenerator", ".random(in:", ".shuffled()", "ContinuousClock", "SuspendingClock"]
+        {
+          if line.contains(mark), !line.contains("using:") {
+            Issue.record("\(file.path):\(number + 1) uses \(mark); the core gets time and chance as arguments")
+          }
         }
-        if Self.devicePath.contains(target), ["Foundation", "FoundationEssentials", "Dispatch"].contains(module) {
-          Issue.record("\(file.path):\(number + 1) imports \(module), which the device path must not carry")
-        }
-        if Self.core.contains(target), ["Foundation", "FoundationEssentials", "Dispatch", "Glibc"].contains(module) {
-          Issue.record("\(file.path):\(number + 1) imports \(module); the core does no I/O")
-        }
+      }
+    }
+  }
+
+  private static var imports: [(file: SourceTree.File, line: Int, module: Substring)] {
+    swift.files.filter { $0.path.hasPrefix("Sources/") }.flatMap { file in
+      file.lines.enumerated().compactMap { number, line in
+        line.contains("import ") ? module(imported: line).map { (file, number + 1, $0) } : nil
       }
     }
   }

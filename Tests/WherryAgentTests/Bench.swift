@@ -21,6 +21,12 @@ enum TestFiles {
   }
 }
 
+/// What agents wrote into their logs.
+final class LogLines {
+  private(set) var lines: [String] = []
+  func add(_ line: String) { lines.append(line) }
+}
+
 /// One device on a bench: its disk and kernel stay, its agent comes and goes.
 final class Bench {
   static let device: DeviceName = "kiosk-1"
@@ -33,7 +39,8 @@ final class Bench {
   private(set) var transport = FakeTransport()
   private(set) var journal: CuttingJournal
   private(set) var engine: AgentEngine
-  private(set) var logLines: [String] = []
+  private let log = LogLines()
+  var logLines: [String] { log.lines }
   /// Instead of the fake one.
   private let makeRunner: (() throws -> any Runner)?
   var bootID = "boot-1"
@@ -54,7 +61,7 @@ final class Bench {
     for name in ["device.key", "device.crt", "ca.crt"] { TestFile.write(Array("pem".utf8), to: "\(trust)/\(name)") }
     let made = try Self.make(
       directory, clock, try makeRunner?() ?? runner, worker, signingKey, transport, bootID, writesLeft: writesLeft,
-      log: { _ in })
+      log: log.add)
     journal = made.journal
     engine = made.engine
   }
@@ -117,7 +124,7 @@ final class Bench {
     transport = FakeTransport()
     let made = try Self.make(
       directory, clock, try makeRunner?() ?? runner, worker, signingKey, transport, bootID, writesLeft: writesLeft,
-      log: { [weak self] in self?.logLines.append($0) })
+      log: log.add)
     journal = made.journal
     engine = made.engine
     engine.start()

@@ -58,6 +58,8 @@ final class FakeRunner: Runner {
     let identity: String
     fileprivate(set) var events: [WorkloadEvent] = []
     fileprivate(set) var exit: WorkloadExit?
+    /// Set when it never ran.
+    fileprivate(set) var failure: WorkloadEvent?
     fileprivate(set) var signals: [Int32] = []
     /// Ends when it gets a TERM, as a good program does.
     var obeysTermination = true
@@ -67,6 +69,8 @@ final class FakeRunner: Runner {
       self.identity = identity
     }
 
+    var isAlive: Bool { exit == nil && failure == nil }
+
     func readEvents() -> [WorkloadEvent] {
       defer { events = [] }
       return events
@@ -74,11 +78,11 @@ final class FakeRunner: Runner {
 
     func signal(_ number: Int32) {
       signals.append(number)
-      if obeysTermination && exit == nil { end(WorkloadExit(code: nil, signal: number)) }
+      if obeysTermination && isAlive { end(WorkloadExit(code: nil, signal: number)) }
     }
 
     func kill() {
-      if exit == nil { end(WorkloadExit(signal: 9)) }
+      if isAlive { end(WorkloadExit(signal: 9)) }
     }
 
     func close() {}
@@ -87,6 +91,12 @@ final class FakeRunner: Runner {
       self.exit = exit
       events.append(.exited(exit))
     }
+
+    fileprivate func fail(_ sentence: String) {
+      let event = WorkloadEvent.failedToStart(step: "execute it", errno: 2, sentence: sentence)
+      failure = event
+      events.append(event)
+    }
   }
 
   /// What a step does when it starts: nil = it goes on running.
@@ -94,23 +104,41 @@ final class FakeRunner: Runner {
     spec.id.hasSuffix(".run") ? nil : WorkloadExit(code: 0)
   }
   var refusal: Failure?
+  /// Why a workload's program cannot be executed; nil = it can.
+  var startFailure: (WorkloadSpec) -> String? = { _ in nil }
+  /// The agent dies here, in the midst of a launch and before there is anything that runs.
+  var cutDuringLaunch: ((WorkloadSpec) -> Void)?
+  /// What is let go of stays on its way out until a test takes it out of `leaving`.
+  var lingers = false
+  var leaving: Set<String> = []
   var addresses: [String: String] = [:]
   private(set) var workloads: [String: Workload] = [:]
   /// Ids in the order of their starts.
   private(set) var launches: [String] = []
   private(set) var specs: [WorkloadSpec] = []
 
-  var alive: [String] { workloads.filter { $0.value.exit == nil }.keys.sorted() }
+  var alive: [String] { workloads.filter { $0.value.isAlive }.keys.sorted() }
 
   func launch(_ spec: WorkloadSpec, identity: String) throws(Failure) -> any RunningWorkload {
     if let refusal { throw refusal }
     if workloads[spec.id] != nil {
       throw Failure(.start, code: "workload.running", message: "\(spec.id) is running already")
     }
+    if leaving.contains(spec.id) {
+      throw Failure(.start, code: "workload.leaving", message: "\(spec.id) is still ending")
+    }
+    if let cutDuringLaunch {
+      cutDuringLaunch(spec)
+      throw Failure(.internalError, code: "test.cut", message: "nobody is there any more to hear this")
+    }
     let workload = Workload(spec, identity)
     workloads[spec.id] = workload
     launches.append(spec.id)
     specs.append(spec)
+    if let sentence = startFailure(spec) {
+      workload.fail(sentence)
+      return workload
+    }
     workload.events.append(.started(pid: Int32(1000 + launches.count)))
     if let exit = outcome(spec) { workload.end(exit) }
     return workload
@@ -118,15 +146,25 @@ final class FakeRunner: Runner {
 
   func adoptAll() -> [AdoptedRun] {
     workloads.sorted { $0.key < $1.key }.map { id, workload in
-      if workload.exit == nil { workload.events = [.started(pid: 4242)] }
+      if workload.isAlive { workload.events = [.started(pid: 4242)] }
       return AdoptedRun(
-        id: id, identity: workload.identity, link: workload.exit == nil ? workload : nil, exit: workload.exit)
+        id: id, identity: workload.identity, startedAt: nil, link: workload.isAlive ? workload : nil,
+        exit: workload.exit, failure: workload.failure)
     }
   }
 
-  func release(_ id: String) { workloads[id] = nil }
+  func letGo(_ id: String) {
+    workloads[id] = nil
+    if lingers { leaving.insert(id) }
+  }
+
+  func isLeaving(_ id: String) -> Bool { leaving.contains(id) }
+  var hasLeftovers: Bool { !leaving.isEmpty }
+  private(set) var looks = 0
+  func tidy() { looks += 1 }
+
   func run(_ arguments: [String], inside id: String) throws(Failure) -> any RunningWorkload {
-    guard let inside = workloads[id], inside.exit == nil else {
+    guard let inside = workloads[id], inside.isAlive else {
       throw Failure(.start, code: "workload.notRunning", message: "\(id) is not running")
     }
     var spec = inside.spec
@@ -164,6 +202,9 @@ final class FakeWorker: Worker {
   private(set) var runs: [Run] = []
   /// Digests that were downloaded, in order.
   private(set) var downloaded: [String] = []
+
+  let hasLeftovers = false
+  func tidy() {}
 
   func start(_ mode: WorkerMode, job: JSON) throws(Failure) -> any WorkerRun {
     jobs.append((mode, job))

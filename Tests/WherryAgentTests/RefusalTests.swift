@@ -121,6 +121,11 @@ import WherryWire
     bench.order(bench.message(Self.next(bench), generation: 4))
     #expect(bench.reports.isEmpty)
     #expect(bench.runner.launches.count == 1)
+    let line = try #require(bench.logLines.last)
+    #expect(
+      line.contains(
+        " info the desired state of generation 4 is ignored, as this device has accepted generation 5 already; "
+          + "nothing needs to be done: a broker may deliver an old one again"), "\(line)")
   }
 
   @Test func afterARefusalARightOrderIsObeyed() throws {

@@ -54,12 +54,24 @@ struct RunnerContract {
       }, sourceLocation: sourceLocation)
   }
 
+  /// What was let go of is on its way out for a moment; looking at it helps it along.
+  func waitUntilGone(_ runner: any Runner, _ name: String, sourceLocation: SourceLocation = #_sourceLocation) {
+    let id = "com.example.\(name).run"
+    runner.letGo(id)
+    for _ in 0..<2_000 where runner.isLeaving(id) {
+      poll(nil, 0, 5)
+      runner.tidy()
+    }
+    #expect(!runner.isLeaving(id), "\(id) does not go", sourceLocation: sourceLocation)
+  }
+
   func verify() throws {
     try anExitCodeIsReported()
     try aSignalEndsAndIsReported()
     try killingNeedsNoConsent()
     try whatRunsIsAdoptedWithItsIdentity()
     try whatEndedWhileNobodyLookedIsKnown()
+    try whyItDidNotStartIsKnownToTheNextAgent()
     try whatIsReleasedIsForgotten()
     try anIdRunsOnce()
   }
@@ -68,10 +80,10 @@ struct RunnerContract {
     let runner = try runner()
     let link = try runner.launch(spec("code", "exit 7"), identity: "one")
     #expect(waitForEnd(link) == WorkloadExit(code: 7))
-    runner.release("com.example.code.run")
+    waitUntilGone(runner, "code")
     let again = try runner.launch(spec("code", "exit 0"), identity: "two")
     #expect(waitForEnd(again)?.isSuccess == true)
-    runner.release("com.example.code.run")
+    waitUntilGone(runner, "code")
   }
 
   private func aSignalEndsAndIsReported() throws {
@@ -81,7 +93,7 @@ struct RunnerContract {
     link.signal(SIGTERM)
     let exit = try #require(waitForEnd(link))
     #expect(exit.signal == SIGTERM && exit.code == nil)
-    runner.release("com.example.signal.run")
+    waitUntilGone(runner, "signal")
   }
 
   private func killingNeedsNoConsent() throws {
@@ -90,7 +102,7 @@ struct RunnerContract {
     waitForStart(link)
     link.kill()
     #expect(waitForEnd(link)?.signal == SIGKILL)
-    runner.release("com.example.stubborn.run")
+    waitUntilGone(runner, "stubborn")
   }
 
   private func whatRunsIsAdoptedWithItsIdentity() throws {
@@ -105,7 +117,7 @@ struct RunnerContract {
     waitForStart(newLink)
     newLink.signal(SIGTERM)
     #expect(waitForEnd(newLink)?.signal == SIGTERM)
-    second.release("com.example.adopted.run")
+    waitUntilGone(second, "adopted")
   }
 
   private func whatEndedWhileNobodyLookedIsKnown() throws {
@@ -115,14 +127,31 @@ struct RunnerContract {
     let second = try runner()
     let adopted = try #require(second.adoptAll().first { $0.id == "com.example.ended.run" })
     #expect(adopted.link == nil && adopted.exit?.code == 5)
-    second.release("com.example.ended.run")
+    waitUntilGone(second, "ended")
+  }
+
+  private func whyItDidNotStartIsKnownToTheNextAgent() throws {
+    var broken = spec("broken", "")
+    broken.arguments = ["/no/such/program"]
+    let first = try runner()
+    let link = try first.launch(broken, identity: "one")
+    let event = wait(
+      for: link,
+      until: { event in
+        if case .failedToStart = event { true } else { false }
+      }, sourceLocation: #_sourceLocation)
+    let second = try runner()
+    let adopted = try #require(second.adoptAll().first { $0.id == "com.example.broken.run" })
+    #expect(adopted.link == nil && adopted.exit == nil)
+    #expect(adopted.failure == event && event != nil)
+    waitUntilGone(second, "broken")
   }
 
   private func whatIsReleasedIsForgotten() throws {
     let first = try runner()
     let link = try first.launch(spec("released", "exit 0"), identity: "one")
     _ = waitForEnd(link)
-    first.release("com.example.released.run")
+    first.letGo("com.example.released.run")
     #expect(try runner().adoptAll().isEmpty)
   }
 
@@ -133,7 +162,7 @@ struct RunnerContract {
     #expect(throws: Failure.self) { try runner.launch(spec("once", "exec sleep 1000"), identity: "two") }
     link.kill()
     _ = waitForEnd(link)
-    runner.release("com.example.once.run")
+    waitUntilGone(runner, "once")
   }
 }
 
@@ -144,6 +173,7 @@ struct RunnerContract {
       let script = spec.arguments.last ?? ""
       return script.hasPrefix("exit ") ? WorkloadExit(code: Int32(script.dropFirst(5))) : nil
     }
+    fake.startFailure = { $0.arguments.first == "/no/such/program" ? "could not execute it" : nil }
     try RunnerContract(runner: { fake }, directory: TemporaryDirectory()).verify()
   }
 

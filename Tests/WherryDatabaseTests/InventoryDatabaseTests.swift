@@ -2,6 +2,7 @@ import Testing
 import WherryJSON
 import WherryModel
 import WherryTestSupport
+import WherryWire
 
 @testable import WherryDatabase
 
@@ -219,15 +220,141 @@ import WherryTestSupport
     #expect(try !database.removeClaim("c1"))
   }
 
+  func claim(_ id: String, uses: Int = 1, expires: Int64 = 9_000, device: DeviceName? = nil) -> ClaimRecord {
+    ClaimRecord(
+      id: id, tokenHash: "hash of \(id)", device: device, groups: [], labels: [:], usesLeft: uses, createdAt: now,
+      expires: Instant(milliseconds: expires))
+  }
+
+  @Test func usableClaimsAreThoseWithUsesLeftThatHaveNotExpired() throws {
+    let database = try open()
+    for record in [claim("open"), claim("once"), claim("many", uses: 2), claim("old", expires: 2_000)] {
+      try database.insert(record)
+    }
+    let digest = Digest(bytes: Array(repeating: 3, count: 32))
+    for id in ["once", "many"] { try database.recordUse(of: claim(id), by: "kiosk-1", request: digest) }
+    #expect(try database.claims(usableAt: Instant(milliseconds: 2_000)).map(\.id) == ["many", "open"])
+    #expect(try database.claims(usableAt: Instant(milliseconds: 1_999)).map(\.id) == ["many", "old", "open"])
+  }
+
+  @Test func aDevicesClaimsAreThoseForItAndThoseThatItUsedLast() throws {
+    let database = try open()
+    let records = [
+      claim("used"), claim("handed on", uses: 2), claim("named", device: "kiosk-1"),
+      claim("other", device: "kiosk-2"), claim("unused"),
+    ]
+    for record in records { try database.insert(record) }
+    let digest = Digest(bytes: Array(repeating: 3, count: 32))
+    try database.recordUse(of: claim("used"), by: "kiosk-1", request: digest)
+    for device: DeviceName in ["kiosk-1", "kiosk-2"] {
+      try database.recordUse(of: claim("handed on"), by: device, request: digest)
+    }
+    #expect(try database.removeClaims(of: "kiosk-1") == ["named", "used"])
+    #expect(try database.claim(tokenHash: "hash of used") == nil)
+    #expect(try database.claims(usableAt: now).map(\.id) == ["other", "unused"])
+    #expect(try database.claim(tokenHash: "hash of handed on") != nil)
+  }
+
   @Test func sessionsEndWithTheirTimeOrTheirToken() throws {
     let database = try open()
     try database.setToken(OperatorToken(name: "admin", role: .admin), hash: "t", at: now)
-    try database.insertSession(hash: "s", token: "admin", expires: Instant(milliseconds: 2_000))
-    #expect(try database.session(hash: "s", at: now) == OperatorToken(name: "admin", role: .admin))
-    #expect(try database.session(hash: "s", at: Instant(milliseconds: 2_000)) == nil)
+    try database.setToken(OperatorToken(name: "guest", role: .viewer), hash: "g", at: now)
+    for token in ["admin", "guest"] {
+      try database.insertSession(hash: "s of \(token)", token: token, expires: Instant(milliseconds: 2_000))
+    }
+    #expect(try database.session(hash: "s of admin", at: now) == OperatorToken(name: "admin", role: .admin))
+    #expect(try database.session(hash: "s of admin", at: Instant(milliseconds: 2_000)) == nil)
     #expect(try database.token(hash: "t")?.role == .admin)
-    try database.removeSession(hash: "s")
-    #expect(try database.session(hash: "s", at: now) == nil)
+
+    // Whoever held the old token must not stay in with what it opened.
+    try database.setToken(OperatorToken(name: "admin", role: .admin), hash: "t2", at: now)
+    #expect(try database.session(hash: "s of admin", at: now) == nil)
+    #expect(try database.token(hash: "t") == nil)
+    #expect(try database.session(hash: "s of guest", at: now)?.name == "guest")
+    try database.removeSession(hash: "s of guest")
+    #expect(try database.session(hash: "s of guest", at: now) == nil)
+  }
+
+  @Test func aComponentThatCannotBeReadIsNamed() throws {
+    let database = try open()
+    var manifest = Manifest()
+    var artifact = Artifact(uri: "wherry:hello.sh")
+    artifact.size = -1
+    manifest.artifacts = [artifact]
+    var recipe = Recipe(name: "com.example.web", version: Version(1, 2, 0))
+    recipe.manifests = [manifest]
+    try database.insert(
+      ComponentRecord(recipe: recipe, digest: Digest(bytes: Array(repeating: 1, count: 32)), source: "", createdAt: now)
+    )
+    let error = #expect(throws: DatabaseError.self) { try database.components() }
+    #expect(error?.message.hasPrefix("component com.example.web 1.2.0: /manifests/0/artifacts/0/size: -1") == true)
+    #expect(error?.description.contains("restore the last backup") == true)
+  }
+
+  // MARK: - Overview
+
+  private func failing(_ name: DeviceName) -> DeviceRecord {
+    var device = device(name)
+    var report = report(1, .committed, .broken)
+    report.components[0].failure = Failure(.start, code: "component.exited", message: "it exited with 3")
+    device.report = report
+    return device
+  }
+
+  @Test func failingDevicesAreFoundUntilTheyReportThatAllIsWell() throws {
+    let database = try open()
+    for name: DeviceName in ["kiosk-1", "kiosk-2", "kiosk-3"] { try database.provision(device(name)) }
+    for name: DeviceName in ["kiosk-2", "kiosk-3"] { try database.recordObserved(failing(name), was: device(name)) }
+    #expect(try database.failingDeviceCount() == 2)
+    #expect(try database.failingDevices(limit: 1) == [failing("kiosk-2")])
+    #expect(try database.failingDevices(limit: 9).flatMap(\.failures).count == 2)
+
+    var well = failing("kiosk-2")
+    well.report = report(2, .committed, .running)
+    try database.recordObserved(well, was: failing("kiosk-2"))
+    try database.provision(device("kiosk-3"))
+    #expect(try database.failingDeviceCount() == 0)
+    #expect(try database.failingDevices(limit: 9).isEmpty)
+  }
+
+  @Test func failingDevicesAreFoundInADatabaseOfTheFirstSchema() throws {
+    let first = try open()
+    try first.store.execute("PRAGMA foreign_keys = OFF")
+    let tables = try first.store.query(
+      "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    for table in tables { try first.store.execute("DROP TABLE \(table["name"].text ?? "")") }
+    try first.store.execute(Schema.migrations[0])
+    for device in [device("kiosk-1"), failing("kiosk-2")] {
+      let report = device.report.map { "'\($0.json.canonical)'" } ?? "NULL"
+      try first.store.execute(
+        """
+        INSERT INTO devices(name, platform, labels, certificate, created_at, report)
+        VALUES('\(device.name)', '{}', '{}', '', 1, \(report))
+        """)
+    }
+    try first.store.execute("PRAGMA user_version = 1")
+    first.close()
+    #expect(try open().failingDevices(limit: 9).map(\.name) == ["kiosk-2"])
+  }
+
+  @Test func unfinishedDeploymentsAreCountedAndListedHoweverOldTheyAre() throws {
+    let database = try open()
+    let states: [DeploymentState] = [.halted, .rolling, .paused, .completed, .superseded, .rolling, .completed]
+    for (index, state) in states.enumerated() {
+      let target = DeploymentTarget.device(DeviceName(trusted: "kiosk-\(index)"))
+      _ = try database.insertDeployment(target: target, at: now) { id in
+        DeploymentRecord(
+          deployment: Deployment(id: id, target: target, components: [:]), state: state, machine: [:], createdAt: now)
+      }
+    }
+    #expect(
+      try database.deploymentCounts() == [.halted: 1, .rolling: 2, .paused: 1, .completed: 2, .superseded: 1])
+    func older(than id: Int64, limit: Int) throws -> [Int64] {
+      try database.unfinishedDeployments(before: DeploymentID(id), limit: limit).map(\.rawValue)
+    }
+    #expect(try older(than: 6, limit: 9) == [3, 2, 1])
+    #expect(try older(than: 6, limit: 2) == [3, 1])
+    #expect(try older(than: 1, limit: 9).isEmpty)
   }
 
   @Test func aNewerSchemaIsRefusedInOneSentence() throws {

@@ -34,11 +34,7 @@ struct DashboardTests {
 
   private static func watch(_ service: RunningService, _ device: BrokerDevice, token: String) throws {
     let browser = try Chromium()
-    try browser.open(service.endpoints.operatorURL)
-    try browser.wait(for: "document.querySelector('input[name=token]')")
-    _ = try browser.evaluate(
-      "document.querySelector('input[name=token]').value = '\(token)'; document.querySelector('button').click()")
-    try browser.wait(for: "document.getElementById('live')?.textContent === 'live'")
+    try browser.logIn(to: service.endpoints.operatorURL, token: token)
     try browser.wait(for: "document.querySelector('tr[data-device=kiosk-1] .dot.online')")
     // Lost if the page were loaded again.
     _ = try browser.evaluate("window.sameVisit = true")

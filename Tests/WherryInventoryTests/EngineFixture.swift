@@ -1,12 +1,12 @@
 import Synchronization
 import WherryCrypto
-import WherryDatabase
 import WherryJSON
 import WherryModel
 import WherryOCI
 import WherryTestSupport
 import WherryWire
 
+@testable import WherryDatabase
 @testable import WherryInventory
 
 /// The broker as the engine sees it: remembers what was published and plays what devices say.
@@ -64,6 +64,16 @@ final class FakeImages: ImagePinning {
   }
 }
 
+extension InventoryEngine {
+  /// As SIGKILL does it: nothing more is written or said, and only the files are left.
+  func crash() {
+    isStopped = true
+    for timer in [timer, deliveredTimer, presenceTimer, retryTimer] { timer?.cancel() }
+    inbox.close()
+    database.close()
+  }
+}
+
 /// An engine over a real database, a bus that records and a clock that stands still.
 final class EngineFixture {
   let directory = TemporaryDirectory()
@@ -105,16 +115,41 @@ final class EngineFixture {
 
   private func connect() async throws {
     try await engine.start()
-    bus.push(.connected(sessionPresent: false))
-    await engine.drain()
+    await reconnect()
   }
 
   /// As after a crash: nothing is handed over but the files.
   func restart() async throws {
-    await engine.stop()
+    await engine.crash()
     bus.forget()
     engine = try Self.makeEngine(directory, bus, images, authority, signingKey, blobs, clock)
     try await connect()
+  }
+
+  /// On a connection of its own, as an operator with a shell: triggers stand in for a disk that fails.
+  func inDatabase(_ sql: String) throws {
+    let database = try InventoryDatabase(path: directory.path + "/inventory.db")
+    defer { database.close() }
+    try database.store.execute(sql)
+  }
+
+  // MARK: - The broker
+
+  func disconnect() async {
+    bus.push(.disconnected(reason: "it was killed"))
+    await engine.drain()
+  }
+
+  func reconnect() async {
+    bus.push(.connected(sessionPresent: false))
+    await engine.drain()
+  }
+
+  /// The broker takes over everything that it was given, and the outbox is emptied.
+  func acknowledgeAll() async {
+    for token in bus.tokens { bus.push(.published(token: token)) }
+    await engine.drain()
+    await engine.flushDelivered()
   }
 
   // MARK: - Devices

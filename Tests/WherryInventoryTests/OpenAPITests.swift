@@ -1,5 +1,6 @@
 import Hummingbird
 import Testing
+import WherryDatabase
 import WherryModel
 
 @testable import WherryInventory
@@ -12,7 +13,8 @@ import WherryModel
     let router = try OperatorRoutes(engine: fleet.engine, blobs: blobs, note: { _ in }).router()
     let dashboard: Set<String> = ["/", "/login", "/logout", "/fragment", "/events", "/dashboard.css", "/dashboard.js"]
     let routes = Set(
-      router.routes.filter { !dashboard.contains("\($0.path)") }.map { route in
+      // The registry below /v2 is described by the OCI distribution specification.
+      router.routes.filter { !dashboard.contains("\($0.path)") && !"\($0.path)".hasPrefix("/v2") }.map { route in
         let path = "\(route.path)".split(separator: "/").map { part in
           part.hasPrefix(":") ? "{\(part.dropFirst())}" : String(part)
         }
@@ -25,7 +27,8 @@ import WherryModel
 
   @Test func loggingInGivesACookieThatScriptsAndOtherSitesCannotUse() async throws {
     let fleet = try await EngineFixture()
-    let token = try #require(try await fleet.engine.makeFirstToken())
+    let token = "wherry_admin"
+    try await fleet.engine.setToken(OperatorToken(name: "admin", role: .admin), token)
     let dashboard = try Dashboard(engine: fleet.engine)
     let response = try await dashboard.logIn(form: "token=\(token)&x=y")
     #expect(response.status == .seeOther)

@@ -120,6 +120,7 @@ import WherryWire
     await fleet.setOnline("kiosk-1", true)
     #expect(try fleet.orders(to: "kiosk-1").map(\.statement.generation) == [Generation(1)])
     // Our own subscription brings retained presence: that is no new arrival.
+    try await fleet.report("kiosk-1", 1, .applying)
     fleet.bus.forget()
     await fleet.setOnline("kiosk-1", true, isRetained: true)
     #expect(try fleet.orders(to: "kiosk-1").isEmpty)
@@ -152,16 +153,15 @@ import WherryWire
     #expect(try await fleet.engine.deployment(DeploymentID(1)) == before)
     #expect(try await fleet.engine.fleet().devices == 2)
 
-    for token in fleet.bus.tokens { fleet.bus.push(.published(token: token)) }
-    await fleet.engine.drain()
-    await fleet.engine.flushDelivered()
+    await fleet.acknowledgeAll()
     #expect(try await fleet.engine.outboxCount() == 0)
+    try await fleet.report("kiosk-1", 1, .applying)
     try await fleet.restart()
     #expect(try fleet.orders(to: "kiosk-1").isEmpty)
 
     // The rollout goes on where it was.
     let report = DeviceReport(
-      sequence: 1, generation: Generation(1), status: .committed, components: [])
+      sequence: 2, generation: Generation(1), status: .committed, components: [])
     await fleet.deliver(Topic.reported("kiosk-1"), report.json)
     #expect(try fleet.orders(to: "kiosk-2").count == 1)
   }
@@ -321,6 +321,16 @@ import WherryWire
     _ = try await fleet.engine.add("kiosk-1", to: "kiosks", by: "test")
     #expect(try fleet.orders(to: "kiosk-1").count == count)
     #expect(try await fleet.engine.deployment(DeploymentID(1)).state == "cancelled")
+  }
+
+  @Test func removingAGroupInTheMiddleOfARolloutReachesNobodyElse() async throws {
+    let fleet = try await EngineFixture()
+    for name: DeviceName in ["kiosk-1", "kiosk-2"] { try await fleet.provision(name) }
+    try await fleet.publish(EngineFixture.recipe("1.0.0"))
+    _ = try await fleet.deploy(["com.example.hello": Version(1, 0, 0)], waves: [.count(1), .percent(100)])
+    try await fleet.engine.removeGroup("kiosks", by: "test")
+    #expect(try fleet.orders(to: "kiosk-2").isEmpty)
+    #expect(try fleet.orders(to: "kiosk-1").last?.plan?.components.isEmpty == true)
   }
 
   @Test func junkIsCountedAndHoldsUpNothing() async throws {

@@ -16,6 +16,7 @@ final class RunningService: Sendable {
   let token: String?
   let milliseconds: Int64
   let engine: InventoryEngine
+  private let shutDown: @Sendable () async -> Void
   private let task: Task<Void, any Error>
 
   static let isBrokerInstalled = BrokerProcess.find("mosquitto") != nil
@@ -28,10 +29,12 @@ final class RunningService: Sendable {
     return configuration
   }
 
-  init(_ configuration: ServiceConfiguration) async throws {
-    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    let service = try await InventoryService(configuration, logger: logger)
-    token = try await service.firstToken()
+  static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+  init(_ configuration: ServiceConfiguration, logger: Logger = RunningService.silent) async throws {
+    var token: String?
+    let service = try await InventoryService(configuration, logger: logger) { token = $0 }
+    self.token = token
     let (stream, continuation) = AsyncStream.makeStream(of: InventoryService.Started.self)
     task = Task {
       defer { continuation.finish() }
@@ -49,11 +52,13 @@ final class RunningService: Sendable {
     endpoints = started.endpoints
     milliseconds = started.milliseconds
     authority = SmallFile.text(started.authorityFile) ?? ""
+    shutDown = started.shutDown
     engine = service.engine
   }
 
+  /// As after SIGTERM.
   func stop() async {
-    task.cancel()
+    await shutDown()
     _ = await task.result
   }
 
@@ -103,6 +108,12 @@ final class RunningService: Sendable {
     try await send("GET", url, token: token, headers: headers, identity: identity)
   }
 
+  /// Blocks until `onChunk` returns false or the service ends the stream.
+  func stream(_ path: String, token: String, onChunk: ([UInt8]) -> Bool) throws {
+    let request = HTTPRequest(url: endpoints.operatorURL + path, headers: [("Authorization", "Bearer \(token)")])
+    _ = try client(nil).stream(request, onChunk: onChunk)
+  }
+
   /// The first `count` events of a stream.
   func events(_ path: String, token: String, count: Int) async throws -> [String] {
     try await OwnThread.run {
@@ -110,9 +121,7 @@ final class RunningService: Sendable {
       func data() -> [String] {
         text.split(separator: "\n").filter { $0.hasPrefix("data: ") }.map { String($0.dropFirst(6)) }
       }
-      let request = HTTPRequest(
-        url: self.endpoints.operatorURL + path, headers: [("Authorization", "Bearer \(token)")])
-      _ = try? self.client(nil).stream(request) { chunk in
+      try? self.stream(path, token: token) { chunk in
         text += String(decoding: chunk, as: UTF8.self)
         return data().count < count
       }

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 import WherryCrypto
+import WherryDatabase
 import WherryJSON
 import WherryMQTT
 import WherryModel
@@ -67,28 +68,61 @@ struct ServiceTests {
     }
   }
 
-  @Test func aPortInUseIsNamedWithItsOption() async throws {
+  @Test(arguments: ["--listen", "--device-listen", "--broker-listen"])
+  func aPortInUseIsNamedWithItsOption(option: String) async throws {
     try await withService { service, _ in
       let other = TemporaryDirectory()
       var configuration = RunningService.configuration(other)
-      configuration.brokerListen.port = service.endpoints.brokerPort
+      let port: Int
+      switch option {
+      case "--listen":
+        port = try Self.port(of: service.endpoints.operatorURL)
+        configuration.listen.port = port
+      case "--device-listen":
+        port = try Self.port(of: service.endpoints.deviceURL)
+        configuration.deviceListen.port = port
+      default:
+        port = service.endpoints.brokerPort
+        configuration.brokerListen.port = port
+      }
       let taken = configuration
       let refusal = await #expect(throws: Refusal.self) { _ = try await RunningService(taken) }
-      #expect(refusal?.description.contains("port \(service.endpoints.brokerPort)") == true)
-      #expect(refusal?.description.contains("--broker-listen") == true)
+      #expect(refusal?.description.contains("port \(port)") == true)
+      #expect(refusal?.description.split(separator: " ").contains { $0 == option } == true)
     }
+  }
+
+  private static func port(of url: String) throws -> Int {
+    try #require(url.split(separator: ":").last.flatMap { Int($0) })
+  }
+
+  // MARK: - Who may do what
+
+  private static let openRoutes: Set<String> = ["/healthz", "/readyz", "/metrics", "/openapi.json"]
+
+  /// The operation's path with something in the place of each parameter.
+  private func path(of operation: OpenAPI.Operation) -> String {
+    operation.path.split(separator: "/").map { $0.hasPrefix("{") ? "/1" : "/\($0)" }.joined()
+  }
+
+  private func send(
+    _ operation: OpenAPI.Operation, _ service: RunningService, token: String?
+  ) async throws -> RunningService.Answer {
+    try await service.send(operation.method.uppercased(), path(of: operation), token: token)
   }
 
   @Test func everythingButTheOpenRoutesNeedsAToken() async throws {
     try await withService { service, token in
-      for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
-        #expect(try await service.get(path).status == 200, "\(path)")
-      }
-      for wrong in [nil, "wherry_guess"] {
-        let refused = try await service.get("/v1/fleet", token: wrong)
-        #expect(refused.status == 401)
-        #expect(refused.headers["content-type"] == "application/problem+json")
-        #expect(refused.problem?.remedy.isEmpty == false)
+      for path in Self.openRoutes { #expect(try await service.get(path).status == 200, "\(path)") }
+      for operation in OpenAPI.operations where !Self.openRoutes.contains(operation.path) {
+        // A claim's token is another matter: it is looked for in the request that it comes with.
+        let wrongTokens: [String?] = operation.path == "/v1/provision" ? [nil] : [nil, "wherry_guess"]
+        for wrong in wrongTokens {
+          let refused = try await send(operation, service, token: wrong)
+          #expect(refused.status == 401, "\(operation.method) \(operation.path)")
+          #expect(refused.headers["content-type"] == "application/problem+json")
+          if operation.method != "head" { #expect(refused.problem?.remedy.isEmpty == false) }
+        }
       }
       #expect(try await service.get("/v1/fleet", token: token).status == 200)
       let nowhere = try await service.get("/v1/nowhere", token: token)
@@ -96,6 +130,22 @@ struct ServiceTests {
       #expect(nowhere.problem?.detail == "there is no GET /v1/nowhere")
       let metrics = try await service.get("/metrics")
       #expect(metrics.text.contains("\nwherry_broker_connected 1\n"))
+    }
+  }
+
+  @Test func aViewersTokenReadsAndChangesNothing() async throws {
+    try await withService { service, _ in
+      try await service.engine.setToken(OperatorToken(name: "guest", role: .viewer), "wherry_guest")
+      for operation in OpenAPI.operations
+      where operation.path.hasPrefix("/v1/") && operation.path != "/v1/provision" {
+        let answer = try await send(operation, service, token: "wherry_guest")
+        let isReading = ["get", "head"].contains(operation.method)
+        #expect((answer.status == 403) == !isReading, "\(operation.method) \(operation.path): \(answer.status)")
+        #expect(answer.status != 401)
+        if !isReading { #expect(answer.problem?.type == "urn:wherry:problem:token.viewer") }
+      }
+      #expect(try await service.get("/v1/fleet", token: "wherry_guest").status == 200)
+      #expect(try await service.engine.groups().isEmpty)
     }
   }
 
@@ -107,6 +157,14 @@ struct ServiceTests {
       let shape = try await service.send("POST", "/v1/deployments", token: token, body: Array("{}".utf8))
       #expect(shape.status == 400)
       #expect(shape.problem?.detail.contains("target") == true)
+      let publication: JSON = [
+        "recipe": "x", "artifacts": ["a.sh": ["digest": .string("\(SHA256.digest(of: "x"))"), "size": -1]],
+      ]
+      let negative = try await service.send(
+        "POST", "/v1/components", token: token, headers: [("Content-Type", "application/json")],
+        body: publication.canonicalBytes)
+      #expect(negative.status == 400)
+      #expect(negative.problem?.detail.contains("/artifacts/a.sh/size: -1 is not between 0 and 2^53") == true)
       let large = try await service.send(
         "POST", "/v1/components", token: token, body: Array(repeating: 32, count: 3 << 20))
       #expect(large.status == 413)
@@ -220,10 +278,30 @@ struct ServiceTests {
     }
   }
 
+  private func brokerProcess() throws -> pid_t {
+    let text = try #require(TestFile.read("\(directory.path)/data/broker/mosquitto.pid"))
+    return try #require(pid_t(String(decoding: text, as: UTF8.self).split(separator: "\n").first ?? ""))
+  }
+
+  /// A broker that outlives a killed service would otherwise hold the pipes of whoever started that.
+  @Test func theBrokerInheritsNoDescriptor() async throws {
+    var ends: [Int32] = [-1, -1]
+    #expect(pipe(&ends) == 0)
+    defer { for end in ends { close(end) } }
+    try await withService { _, _ in
+      let process = try brokerProcess()
+      for end in ends {
+        var (own, its) = (stat(), stat())
+        #expect(fstat(end, &own) == 0)
+        // Its descriptor of that number, if it has one, is something else.
+        if stat("/proc/\(process)/fd/\(end)", &its) == 0 { #expect(own.st_ino != its.st_ino) }
+      }
+    }
+  }
+
   @Test func theBrokerIsStartedAgainWhenItDies() async throws {
     try await withService { service, _ in
-      let text = try #require(TestFile.read("\(directory.path)/data/broker/mosquitto.pid"))
-      let process = try #require(pid_t(String(decoding: text, as: UTF8.self).split(separator: "\n").first ?? ""))
+      let process = try brokerProcess()
       let changes = await service.engine.changes()
       kill(process, SIGKILL)
       for await _ in changes where await service.engine.statistics.connections == 2 { break }

@@ -133,6 +133,8 @@ import WherryTestSupport
     let endless = try bench.host.execute(in: "a.run", arguments: ["sleep", "1000"])
     #expect(endless.waitForStart() != nil)
     endless.close()
+    // It is killed, and reaped by and by.
+    bench.wait { bench.host.cgroup(of: "a.run").processes.count == 1 }
     #expect(bench.host.cgroup(of: "a.run").processes.count == 1)
     #expect(throws: Failure.self) { try bench.host.execute(in: "b.run", arguments: ["true"]) }
   }

@@ -39,8 +39,9 @@ import WherryModel
         "mount /run/w/hosts on /etc/hosts", "mount /dev", "mount /dev/pts", "mount /dev/shm", "mount /dev/mqueue",
         "mount /sys", "mount /sys/fs/cgroup", "mount /proc", "open the low ports", "make /proc/bus read-only",
         "make /proc/fs read-only", "make /proc/irq read-only", "make /proc/sys read-only",
-        "make /proc/sysrq-trigger read-only", "protect the root", "drop capabilities from the bounding set",
-        "become the user", "set capabilities", "close what is open", "change to the working directory",
+        "make /proc/sysrq-trigger read-only", "protect the root", "open its own /dev/null",
+        "drop capabilities from the bounding set", "become the user", "set capabilities", "close what is open",
+        "change to the working directory",
         "forbid new privileges",
         "load the seccomp filter", "execute serve",
       ])
@@ -123,17 +124,43 @@ import WherryModel
       kept == [
         "clone", "write the log", "set the memory killer's score", "make a cgroup namespace", "limit core files",
         "limit open files",
-        "take mounts from the host only", "open /w/work", "make the host read-only", "mount its own /tmp",
+        "make mounts private", "open /w/work", "make the host read-only", "mount its own /tmp",
         "mount its own /var/tmp", "mount its own /dev/shm", "mount its own /dev/mqueue", "hide /w/trust",
-        "mount /w/work on /w/work", "seal /w/trust", "mount /proc", "drop capabilities from the bounding set",
-        "become the user", "set capabilities", "close what is open", "change to the working directory",
+        "mount /w/work on /w/work", "seal /w/trust", "mount /proc", "open its own /dev/null",
+        "drop capabilities from the bounding set", "become the user", "set capabilities", "close what is open",
+        "change to the working directory",
         "forbid new privileges",
         "load the seccomp filter", "execute /bin/sh",
       ])
     spec.isPrivileged = true
     context.seccompFilter = nil
     let lifted = Set(kept).subtracting(words(LaunchProgram.build(spec, context)))
-    #expect(lifted == ["make the host read-only", "forbid new privileges", "load the seccomp filter"])
+    #expect(
+      lifted == ["make mounts private", "make the host read-only", "forbid new privileges", "load the seccomp filter"])
+  }
+
+  @Test func aMaskIsSealedByItselfAndNotByItsPath() {
+    let root = WorkloadRoot.host(writable: ["/w/work"], hidden: ["/w", "/v"])
+    let spec = WorkloadSpec(id: "a.run", root: root, arguments: ["/bin/sh"], user: .root, logPath: "/log/a")
+    let context = LaunchContext(user: ResolvedUser(user: 0, group: 0, groups: []), mountPoint: "/run/a/root")
+    let steps = LaunchProgram.build(spec, context).steps
+    let masks = steps.filter { $0.words.hasPrefix("hide ") || $0.words.hasPrefix("seal ") }.map(\.operation)
+    #expect(
+      masks == [.mask(path: "/w", slot: 1), .mask(path: "/v", slot: 2), .seal(slot: 1), .seal(slot: 2)])
+  }
+
+  @Test func aNumberOfProcessesThatNobodyAskedForIsLimitedWhereTheHostCan() {
+    var (spec, context) = Self.container()
+    spec.pidsWanted = 1024
+    context.cgroupFiles = ["/cg/memory/w/tasks", "/cg/pids/w/tasks"]
+    func limits() -> [LaunchOperation] {
+      LaunchProgram.build(spec, context).steps.filter { $0.words.hasPrefix("limit the processes") }.map(\.operation)
+    }
+    let files = ["/cg/memory/w/pids.max", "/cg/pids/w/pids.max", "/cg/unified/w/pids.max"]
+    #expect(limits() == files.map { LaunchOperation.writeFile(path: $0, text: "1024", mayFail: true) })
+    // What a recipe asks for is written when the cgroup is made.
+    spec.resources.pids = 7
+    #expect(limits().isEmpty)
   }
 
   @Test func theInterpreterReadsBackWhatWasWritten() {

@@ -66,7 +66,11 @@ import WherryTestSupport
     link.close()
     kill(try #require(parent(of: pid)), SIGKILL)
     try bench.restartAgent()
-    bench.wait { bench.directoryOf("a.run").connect().map { close($0) } == nil }
+    bench.wait {
+      guard case .connected(let descriptor) = bench.directoryOf("a.run").reach() else { return true }
+      close(descriptor)
+      return false
+    }
     let adopted = try #require(bench.host.adopt().first)
     #expect(adopted.link == nil && adopted.exit == nil && adopted.failure == nil)
     bench.host.release("a.run")

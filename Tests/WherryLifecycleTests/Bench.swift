@@ -25,6 +25,8 @@ struct Bench {
   var asked: [DeviceAction] = []
   var alive: [WorkloadID: String] = [:]
   var ended: [WorkloadID: ExitStatus] = [:]
+  /// What a next agent finds out of ends that nobody heard, beyond the status.
+  var causes: [WorkloadID: WorkloadEnd] = [:]
   /// "web 1.0.0" → what becomes of its main step; other steps succeed.
   var fates: [String: Fate] = [:]
   var stepFates: [WorkloadID: Fate] = [:]
@@ -72,7 +74,9 @@ struct Bench {
     checkJournal()
     switch event {
     case .workloadEnded(let id, _, _): ended[id] = nil
-    case .started: ended = [:]
+    case .started:
+      ended = [:]
+      causes = [:]
     default: break
     }
     for action in actions { perform(action) }
@@ -187,7 +191,8 @@ struct Bench {
         ended[id] = status
       }
     }
-    tell(.started(alive: alive, ended: ended, bootID: bootID))
+    let ends = ended.mapValues { WorkloadEnd.exited($0, log: []) }
+    tell(.started(alive: alive, ended: ends.merging(causes) { $1 }, bootID: bootID))
   }
 
   static func digest(_ plan: Plan) -> Digest {

@@ -29,6 +29,77 @@ import WherryModel
     #expect(bench.state("web") == .running)
   }
 
+  @Test func whatEndedMeanwhileIsHeardWithItsLastWords() {
+    var bench = Bench()
+    bench.complete(1, plan(container("web", 1)))
+    bench.alive[web] = nil
+    bench.causes[web] = .exited(ExitStatus(code: 5), log: ["cannot open site.pem"])
+    bench.restartAgent()
+    #expect(bench.reports.last?.components.first?.failure?.log == ["cannot open site.pem"])
+    #expect(bench.machine.state.components["web"]?.failure?.message == "web: step run exited with code 5")
+  }
+
+  @Test func whyItDidNotStartMeanwhileIsHeard() {
+    var bench = Bench()
+    bench.deploy(1, plan(container("web", 1)))
+    bench.tellNext()
+    #expect(bench.steps.last == "run web.run 1.0.0")
+    bench.alive[web] = nil
+    bench.pending = []
+    let failure = Failure(.start, code: "component.startFailed", message: "web: no such file", remedy: "correct it")
+    bench.causes[web] = .failedToStart(failure)
+    bench.restartAgent()
+    #expect(bench.state("web") == .errored)
+    #expect(bench.reports.last?.components.first?.failure?.message == "web: no such file")
+    #expect(bench.reports.last?.components.first?.failure?.code == "component.startFailed")
+  }
+
+  @Test func aLaunchThatNeverCameToBeCountsForNothing() {
+    var bench = Bench()
+    bench.deploy(1, plan(container("web", 1, restart: RestartPolicy(mode: .never))))
+    bench.tellNext()
+    #expect(bench.steps.last == "run web.run 1.0.0")
+    // The agent died before there was anything that could run, and the shell found nothing.
+    bench.alive[web] = nil
+    bench.pending = []
+    bench.restartAgent()
+    #expect(bench.machine.state.components["web"]?.strikes == 0)
+    bench.pass(5_000)
+    #expect(bench.steps == ["fetch 1", "run web.run 1.0.0", "run web.run 1.0.0", "commit 1"])
+  }
+
+  @Test func whatAnUnhealthyWorkloadWroteLastIsHeardAlsoOverARestart() {
+    var bench = Bench()
+    bench.complete(1, plan(container("web", 1, hasHealth: true)))
+    bench.unhealthy = ["web 1.0.0"]
+    bench.ignoresTermination = ["web"]
+    while bench.state("web") == .running, let deadline = bench.machine.nextDeadline {
+      bench.now = max(bench.now, deadline)
+      bench.tell(.tick)
+      bench.settle()
+    }
+    #expect(bench.state("web") == .stopping)
+    bench.alive[web] = nil
+    bench.causes[web] = .exited(ExitStatus(signal: 9), log: ["deadlock"])
+    bench.restartAgent()
+    let failure = bench.reports.last?.components.first?.failure
+    #expect(failure?.failureClass == .health && failure?.log == ["deadlock"])
+  }
+
+  @Test func reportsGoOnAfterThoseThatTheServiceKnows() {
+    var bench = Bench()
+    bench.complete(1, plan(container("web", 1)))
+    let last = bench.reports.last
+    bench.tell(.reportsKnown(upTo: 500))
+    var expected = last
+    expected?.sequence = 501
+    #expect(bench.reports.last == expected, "the same, told anew")
+    bench.tell(.reportsKnown(upTo: 30))
+    #expect(bench.reports.last?.sequence == 502, "never backwards")
+    bench.tell(.reportsKnown(upTo: .max))
+    #expect(bench.reports.last?.sequence == 503, "there is no number after that one")
+  }
+
   @Test func aStepThatEndedMeanwhileIsNotRunAgain() {
     var bench = Bench()
     bench.deploy(1, plan(process("hello", 1, [.install, .run])))

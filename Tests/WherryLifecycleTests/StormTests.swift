@@ -70,7 +70,9 @@ import WherryModel
     let failure = Failure(classes[dice.roll(classes.count)], code: "x", message: "y")
     switch dice.roll(14) {
     case 0: return .started(alive: [id: "x"], ended: [:], bootID: "boot-\(dice.roll(3))")
-    case 1: return .started(alive: [:], ended: [id: statuses[dice.roll(6)]], bootID: "boot-\(dice.roll(3))")
+    case 1:
+      let end = WorkloadEnd.exited(statuses[dice.roll(6)], log: [])
+      return .started(alive: [:], ended: [id: end], bootID: "boot-\(dice.roll(3))")
     case 2, 3:
       let plan = plans[dice.roll(plans.count)]
       return .desired(generation: likely.next, digest: Bench.digest(plan), plan: plan)

@@ -103,6 +103,7 @@ import WherryModel
       bench.pass(60_000)
     }
     #expect(bench.machine.state.conclusion == nil)
+    bench.tell(.fetchProgress(generation: Generation(1), done: 0, total: 10))
     bench.tell(.fetchProgress(generation: Generation(1), done: 5, total: 10))
     for _ in 0..<14 {
       bench.tell(.fetchFailed(generation: Generation(1), failure))

@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import WherryCrypto
 import WherryModel
 import WherryTestSupport
 
@@ -97,6 +98,32 @@ import WherryTestSupport
     #expect(bench.text("run.sh") == "#!/bin/sh")
     #expect(bench.status("run.sh").map { $0.st_mode & 0o7777 } == 0o755)
     #expect(bench.status("run.sh")?.st_uid == geteuid())
+  }
+
+  @Test(arguments: [LayerUnpacker.ArchiveFormat.zip, .tar])
+  func otherContentThanSignedIsRefusedBeforeItIsLookedAt(_ format: LayerUnpacker.ArchiveFormat) throws {
+    var tar = TarBuilder()
+    tar.file("run.sh", "#!/bin/sh")
+    let bytes = try format == .tar ? tar.archive : zip("z.writestr('run.sh', '#!/bin/sh')")
+    for (digest, size) in [(SHA256.digest(of: "other"), bytes.count), (SHA256.digest(of: bytes), bytes.count - 1)] {
+      let failure = #expect(throws: Failure.self) {
+        try bench.unarchive(bytes, format, digest: digest, size: Int64(size))
+      }
+      #expect(failure?.code == "blob.digestMismatch" && failure?.failureClass == .verify)
+      #expect(bench.status("run.sh") == nil)
+    }
+  }
+
+  @Test func aZipOfManyBlocksIsUnpackedWhole() throws {
+    let bytes = try zip(
+      """
+      import random
+      source = random.Random(1)
+      for number in range(4): z.writestr(str(number), source.randbytes(150000))
+      """)
+    #expect(bytes.count > 500_000)
+    #expect(try bench.unarchive(bytes, .zip).bytes == 600_000)
+    #expect(bench.status("3")?.st_size == 150_000)
   }
 
   @Test(arguments: ["3", "4", "6"] as [Character]) func devicesAndPipesHaveNoPlaceInAnArtifact(_ type: Character) {

@@ -130,7 +130,7 @@ import WherryTestSupport
     let server = LoopbackServer { answers[$0.target] ?? LoopbackServer.Response(404) }
     defer { server.stop() }
     let expected = [
-      ("/401", "download.status"), ("/404", "download.status"), ("/500", "download.status"),
+      ("/401", "download.status"), ("/404", "download.status"), ("/500", "download.unavailable"),
       ("/longer", "download.tooLarge"), ("/endless", "download.tooLarge"), ("/cut", "download.truncated"),
     ]
     for (path, code) in expected + [("unreachable", "download.unreachable")] {

@@ -124,20 +124,58 @@ import WherryTransfer
     #expect(try TestDirectory.names(disk.path).isEmpty)
   }
 
-  @Test func artifactsAreUnarchived() throws {
+  private func archive(_ name: String, _ text: String = "w", digest: Digest? = nil) throws -> JSON {
     var tar = TarBuilder()
-    tar.file("model/weights", "w")
-    TestFile.write(try TestLayer(tar.archive, .gzip).blob, to: directory.file("m.tar.gz"))
-    let job: JSON = [
+    tar.file("model/weights", text)
+    let blob = try TestLayer(tar.archive, .gzip).blob
+    TestFile.write(blob, to: directory.file("blob-\(name)"))
+    return [
+      "blob": .string(directory.file("blob-\(name)")), "destination": .string(directory.file(name)), "kind": "tar",
+      "digest": .string((digest ?? SHA256.digest(of: blob)).description), "size": .integer(Int64(blob.count)),
+      "label": .string("com.example.model \(name).tar.gz"),
+    ]
+  }
+
+  @Test func artifactsAreUnarchived() throws {
+    #expect(try FetchProgram.run("unpack", ["items": [archive("m")]]).code == 0)
+    #expect(text("m/model/weights") == "w")
+  }
+
+  /// The blob store belongs to the download user, who may have swapped the file since it was verified.
+  @Test func anArchiveThatIsNotWhatWasSignedIsNotUnpackedAndNotKept() throws {
+    let result = try FetchProgram.run("unpack", ["items": [archive("m", digest: SHA256.digest(of: "other"))]])
+    let failure = try #require(result.failure)
+    #expect(failure.code == "blob.digestMismatch" && failure.failureClass == "verify")
+    #expect(failure.message.contains("com.example.model m.tar.gz") && !failure.remedy.isEmpty)
+    #expect(try TestDirectory.names(directory.path).isEmpty)
+  }
+
+  @Test func twoThingsInOnePlaceAreRefusedAndNotOneOfThemForgotten() throws {
+    var second = try archive("n", "other")
+    second["destination"] = .string(directory.file("m"))
+    let result = try FetchProgram.run("unpack", ["items": [archive("m"), second]])
+    #expect(result.failure?.code == "worker.job")
+    #expect(result.failure?.message.contains(directory.file("m")) == true)
+    #expect(!TestFile.exists(directory.file("m")))
+  }
+
+  @Test(arguments: ["", ".", "..", "a/..", "a/../b", "a/./b", "a/"])
+  func aPlaceThatIsNoPlaceIsRefused(_ name: String) throws {
+    var item = try archive("m")
+    item["destination"] = .string(directory.path + "/" + name)
+    #expect(try FetchProgram.run("unpack", ["items": [item]]).failure?.code == "worker.job")
+    #expect(try TestDirectory.names(directory.path) == ["blob-m"])
+  }
+
+  private func endlessJob(_ pipe: String) -> JSON {
+    [
       "items": [
         [
-          "blob": .string(directory.file("m.tar.gz")), "destination": .string(directory.file("m")), "kind": "tar",
-          "label": "com.example.model m.tar.gz",
+          "blob": .string(pipe), "destination": .string(directory.file("out")), "kind": "layer", "compression": "none",
+          "diffID": .string(SHA256.digest(of: "").description),
         ]
       ]
     ]
-    #expect(try FetchProgram.run("unpack", job).code == 0)
-    #expect(text("m/model/weights") == "w")
   }
 
   /// While an archive is being read from a pipe that does not end, the process that reads it can be looked at.
@@ -147,14 +185,7 @@ import WherryTransfer
     #expect(mkfifo(pipe, 0o600) == 0)
     let writer = open(pipe, O_RDWR | O_CLOEXEC)
     defer { close(writer) }
-    let job: JSON = [
-      "items": [
-        [
-          "blob": .string(pipe), "destination": .string(directory.file("out")), "kind": "layer", "compression": "none",
-          "diffID": .string(SHA256.digest(of: "").description),
-        ]
-      ]
-    ]
+    let job = endlessJob(pipe)
     let parent = try FetchProgram.start("unpack", job, in: directory)
     let children = "/proc/\(parent.processID)/task/\(parent.processID)/children"
     func child() -> String? { proc(children)?.split(separator: " ").first.map(String.init) }
@@ -175,6 +206,31 @@ import WherryTransfer
     #expect(FetchProgram.wait { kill(Int32(pid) ?? 0, 0) != 0 || proc("/proc/\(pid)/stat")?.contains(") Z ") == true })
     #expect(!TestFile.exists(directory.file("out")))
     #expect(TestFile.exists(directory.file("out.partial")))
+  }
+
+  @Test func theProcessThatUnpacksHasNothingElseOpen() throws {
+    let pipe = directory.file("pipe")
+    #expect(mkfifo(pipe, 0o600) == 0)
+    let writer = open(pipe, O_RDWR | O_CLOEXEC)
+    defer { close(writer) }
+    let secret = directory.file("secret")
+    TestFile.write(Array("key".utf8), to: secret)
+    TestFile.write(endlessJob(pipe).canonicalBytes, to: directory.file("job"))
+    // As a library opens it: without a word to the kernel that it is not for children.
+    let parent = try #require(
+      ChildProcess(
+        "/bin/sh", ["-c", "exec 7<\"$1\"; exec \"$2\" unpack", "sh", secret, try FetchProgram.path],
+        inputPath: directory.file("job"), outputPath: directory.file("events")))
+    func files(of process: String) -> [String] {
+      ((try? TestDirectory.names("/proc/\(process)/fd")) ?? []).map { link("/proc/\(process)/fd/\($0)") }
+    }
+    let children = "/proc/\(parent.processID)/task/\(parent.processID)/children"
+    var child: String? { proc(children)?.split(separator: " ").first.map(String.init) }
+    #expect(FetchProgram.wait { child.map { proc("/proc/\($0)/status")?.contains("Seccomp:\t2") == true } ?? false })
+    let pid = try #require(child)
+    #expect(files(of: "\(parent.processID)").contains(secret), "the worker itself was started with it")
+    #expect(files(of: pid).contains(pipe))
+    #expect(!files(of: pid).contains(secret), "\(files(of: pid))")
   }
 
   private func proc(_ path: String) -> String? { TestFile.read(path).map { String(decoding: $0, as: UTF8.self) } }

@@ -38,7 +38,8 @@ final class UnpackBench {
 
   @discardableResult
   func unarchive(
-    _ bytes: [UInt8], _ format: LayerUnpacker.ArchiveFormat, limits: LayerUnpacker.Limits = LayerUnpacker.Limits()
+    _ bytes: [UInt8], _ format: LayerUnpacker.ArchiveFormat, digest: Digest? = nil, size: Int64? = nil,
+    limits: LayerUnpacker.Limits = LayerUnpacker.Limits()
   ) throws(Failure) -> LayerUnpacker.Summary {
     let blob = open(bytes)
     let target = Glibc.open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -47,7 +48,7 @@ final class UnpackBench {
       close(target)
     }
     return try LayerUnpacker(label: "artifact hello.\(format)", limits: limits).unarchive(
-      blob, format: format, into: target)
+      blob, format: format, digest: digest ?? SHA256.digest(of: bytes), size: size ?? Int64(bytes.count), into: target)
   }
 
   func failure(_ tar: TarBuilder, limits: LayerUnpacker.Limits = LayerUnpacker.Limits()) throws -> Failure? {

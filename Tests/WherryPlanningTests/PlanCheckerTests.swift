@@ -110,6 +110,40 @@ struct PlanCheckerTests {
         == ["web: the blob \(digest(3)) has 5 bytes here and 6 elsewhere in the plan"])
   }
 
+  @Test("archives that would be unpacked over each other, or to nowhere")
+  func archives() {
+    func problems(_ names: String...) -> [String] {
+      self.problems { plan in
+        plan.components[0].artifacts = names.enumerated().map { number, name in
+          var artifact = PlannedArtifact(fileName: name, digest: digest(20 + number), size: 10)
+          artifact.unarchive = name.hasSuffix(".zip") ? .zip : .tar
+          return artifact
+        }
+      }
+    }
+    #expect(problems("model.tar.gz", "data.zip", ".zip", "model.tar.gz.zip") == [])
+    #expect(
+      problems("model.tar.gz", "model.zip")
+        == ["base 1.0.0: the archives model.tar.gz and model.zip would be unpacked to one place; rename one"])
+    // What is not whole yet has another name, which is nobody else's either.
+    for names in [("model.zip", "model.partial.tar"), ("model.partial.tar", "model.zip")] {
+      #expect(problems(names.0, names.1).count == 1)
+    }
+    for (name, stem) in [("..zip", "."), ("...zip", ".."), ("...tar.gz", ".."), ("..tar.gz", ".")] {
+      #expect(
+        problems(name)
+          == ["base 1.0.0: the archive \(name) would be unpacked to \"\(stem)\", no directory's name"])
+    }
+    #expect(problems(String(repeating: "x", count: 250) + ".zip").count == 1)
+    // Who unpacks nothing is free to choose.
+    #expect(
+      self.problems { plan in
+        plan.components[0].artifacts = ["model.zip", "model.tar", "...zip"].enumerated().map {
+          PlannedArtifact(fileName: $1, digest: digest(20 + $0), size: 10)
+        }
+      } == [])
+  }
+
   @Test("steps and environment")
   func steps() {
     #expect(problems { $0.components[0].lifecycle.steps[.startup] = Step(script: "x") }.count == 1)

@@ -334,6 +334,21 @@ struct ProblemTests {
       ])
   }
 
+  @Test(
+    "archives of one component are unpacked to directories of their own",
+    arguments: [
+      (["wherry:model.tar.gz", "wherry:model.zip"], "two archives are unpacked to the directory model"),
+      (["wherry:model.zip", "wherry:model.partial.zip"], "two archives are unpacked to the directory model.partial"),
+      (["wherry:...zip"], "...zip cannot be unpacked to a directory named \"..\""),
+    ])
+  func unpackedNames(uris: [String], message: String) throws {
+    let artifacts = uris.map { "    - { Uri: \"\($0)\", Unarchive: ZIP }\n" }.joined()
+    let reading = RecipeReader.read(
+      head + "Manifests:\n  - Lifecycle: { Run: x }\n    Artifacts:\n\(artifacts)", fileName: "x")
+    #expect(reading.recipe == nil)
+    #expect(reading.problems.map(\.message) == [message])
+  }
+
   @Test("a manifest that is never chosen is a warning and leaves the recipe")
   func warning() throws {
     let reading = RecipeReader.read(

@@ -147,17 +147,21 @@ import WherryTransfer
     defer { server.stop() }
     let error = failure(item(server))
     #expect(error?.code == .status)
+    #expect(error?.failure.isTransient == false)
     #expect(error?.status == status)
     #expect(error?.message.contains("\(status)") == true)
     #expect(error?.remedy.isEmpty == false)
     #expect(server.requests.count == 1)
   }
 
-  @Test(arguments: [429, 500, 503])
+  @Test(arguments: [408, 425, 429, 500, 503])
   func aServersTroubleIsTriedAgainUpToTheLimit(_ status: Int) {
     let server = LoopbackServer { _ in LoopbackServer.Response(status) }
     defer { server.stop() }
-    #expect(failure(item(server))?.status == status)
+    let error = failure(item(server))
+    #expect(error?.status == status)
+    #expect(error?.code == .unavailable)
+    #expect(error?.failure.isTransient == true)
     #expect(server.requests.count == 3)
   }
 

@@ -222,5 +222,6 @@ import WherryTransfer
       try client.send(HTTPRequest(url: server.origin), maximumBodyBytes: 1_000)
     }
     #expect(error?.code == .stalled)
+    #expect(error?.failure.isTransient == true)
   }
 }

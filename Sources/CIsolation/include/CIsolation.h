@@ -53,7 +53,8 @@ enum wherry_op_code {
   WHERRY_OP_SET_ATTRIBUTES = 13,  // s1 = path, if there, n0 = MOUNT_ATTR_… to set,
                                // n1 = 1: all the way down
   WHERRY_OP_MASK = 14,         // s1 = path, if there: nothing can be read there any more; s2… = key=value for the
-                               // tmpfs over a directory, n0 = 1: that is not read-only yet
+                               // tmpfs over a directory, n0 = 1: that is not read-only yet, and kept in slot n1
+  WHERRY_OP_SEAL = 29,         // n0 = slot of a mask, if there is one: read-only from now on
   WHERRY_OP_READ_ONLY = 15,    // s1 = path, if there: bound over itself, read-only
   WHERRY_OP_DIRECTORY = 16,    // s1 = path, n0 = mode; parents are made
   WHERRY_OP_NODE = 17,         // s1 = path, n0 = mode with type, n1 = major, n2 = minor, n3 = group
@@ -67,6 +68,7 @@ enum wherry_op_code {
   WHERRY_OP_SECCOMP = 25,      // blob = struct sock_filter[]
   WHERRY_OP_CHANGE_DIRECTORY = 26,  // s1
   WHERRY_OP_CLOSE_SLOTS = 28,  // everything that was opened on the way here
+  WHERRY_OP_REOPEN_NULL = 30,  // the first three descriptors, where they are the null device: this root's own
   WHERRY_OP_EXECUTE = 27,      // n0 = candidate paths, n1 = arguments, n2 = environment; strings in that order
 
   // For the shim; carried out before the clone.
@@ -132,6 +134,8 @@ int wherry_memory_file(const char *name);
 /// `socket` in `directory`, however long the directory's path is.
 int wherry_listen(const char *directory, const char *socket);
 int wherry_connect(const char *directory, const char *socket);
+/// To execute that program by, without a way to change its file for those who are executed (program.c).
+int wherry_open_program(const char *path);
 /// Starts the shim with the three descriptors and its end of a new socket pair; gives the agent's end.
 int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, int *pid);
 uint32_t wherry_major(uint64_t device);

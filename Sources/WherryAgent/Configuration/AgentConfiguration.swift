@@ -14,8 +14,8 @@ package struct AgentConfiguration: Hashable, Sendable {
   package var subnet = "10.88.0.0/24"
   package var publishAddress: String?
   package var defaultUser = "nobody"
-  /// Downloads and verifies; owns nothing but the blob store.
-  package var fetchUser = "nobody"
+  /// Downloads and verifies; owns nothing but the blob store. Nil = as `UserAccount.fetching` chooses.
+  package var fetchUser: String?
   package var logLevel = LogLevel.info
 
   /// `programs` is the directory of the agent's own binary.

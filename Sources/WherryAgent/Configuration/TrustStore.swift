@@ -38,11 +38,20 @@ package struct TrustStore {
 
   package init(directory: String) { self.directory = directory }
 
+  private var fresh: String { directory + ".new" }
+  private var old: String { directory + ".old" }
+  /// Written last, so that a directory with it is whole.
+  private static let lastName = "provision.json"
+
   private func file(_ name: String) -> String { "\(directory)/\(name)" }
-  package var exists: Bool { Files.exists(file("provision.json")) }
+
+  package func exists() throws(Failure) -> Bool {
+    try mend()
+    return Files.exists(file(Self.lastName))
+  }
 
   package func load() throws(Failure) -> DeviceIdentity {
-    guard exists else {
+    guard try exists() else {
       throw Failure(
         .internalError, code: "trust.missing", message: "this device has no identity in \(directory)",
         remedy: "provision it with `wherry-agent provision --claim … --name …`")
@@ -76,10 +85,10 @@ package struct TrustStore {
       remedy: "provision the device again with --force")
   }
 
-  /// The whole directory changes at once, so that a device never has half of an old and half of a new identity.
+  /// The directory is replaced as a whole, so that a device never has half of an old and half of a new identity. That
+  /// takes two renames; what a power cut between them leaves is mended by whoever looks next.
   package func save(_ response: ProvisioningResponse, privateKeyPEM: String, at now: Instant) throws(Failure) {
-    let fresh = directory + ".new"
-    let old = directory + ".old"
+    try mend()
     try Self.remove(fresh)
     try Self.remove(old)
     try Files.makeDirectory(fresh, mode: 0o700)
@@ -90,13 +99,26 @@ package struct TrustStore {
     ]
     let contents = [
       ("device.key", privateKeyPEM), ("device.crt", response.certificate), ("ca.crt", response.authority),
-      ("trust.json", response.trust.json.canonical), ("provision.json", provision.canonical),
+      ("trust.json", response.trust.json.canonical), (Self.lastName, provision.canonical),
     ]
     for (name, text) in contents { try Files.write(Array(text.utf8), to: "\(fresh)/\(name)", mode: 0o600) }
+    // All of it is on the disk before the old one leaves its place.
+    Files.syncParent(of: fresh)
     if Files.exists(directory), rename(directory, old) != 0 { throw Files.failure("move away", directory) }
     guard rename(fresh, directory) == 0 else { throw Files.failure("move into place", fresh) }
     Files.syncParent(of: directory)
     try Self.remove(old)
+  }
+
+  /// Neither identity is in its place when the power failed between the two renames of `save`. The new one is whole
+  /// by then, and the service has given up the old one for it.
+  private func mend() throws(Failure) {
+    if !Files.exists(directory), let whole = [fresh, old].first(where: { Files.exists("\($0)/\(Self.lastName)") }) {
+      guard rename(whole, directory) == 0 else { throw Files.failure("move into place", whole) }
+      Files.syncParent(of: directory)
+    }
+    // An old key that is no longer needed; that it cannot be removed is no reason not to start.
+    if Files.exists(directory) { try? Self.remove(old) }
   }
 
   /// A trust directory holds files only.

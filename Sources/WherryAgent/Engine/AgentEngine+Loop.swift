@@ -47,11 +47,13 @@ extension AgentEngine {
     let failing = Int16(POLLERR | POLLHUP)
     pumpTransport(
       readable: transportEvents & (Int16(POLLIN) | failing) != 0, writable: transportEvents & Int16(POLLOUT) != 0)
+    tidy()
     advanceWithoutDescriptors()
     advanceTimers()
     drain()
     collectGarbage()
     server?.removeClosed()
+    planTidying()
   }
 
   private func dispatch(_ source: Source) {
@@ -68,7 +70,8 @@ extension AgentEngine {
     }
   }
 
-  /// Links that have nothing to poll are asked each time: those that ended, and all of them in tests.
+  /// Links that have nothing to poll are asked each time: those that ended or are not reached yet, and all of them in
+  /// tests.
   private func advanceWithoutDescriptors() {
     for id in workloads.keys.sorted() where workloads[id]?.link.descriptor ?? 0 < 0 { readWorkload(id) }
     for name in probes.keys.sorted() where probes[name]?.descriptor ?? 0 < 0 { advanceProbe(name) }
@@ -101,6 +104,7 @@ extension AgentEngine {
     due(outbox.resendAt)
     due(outbox.flushAt)
     due(calmAt)
+    due(tidyAt)
     for probe in probes.values { due(probe.deadline) }
     if !followers.isEmpty { wait = min(wait, Self.followIntervalMilliseconds) }
     let isInboxDue = !inbox.isEmpty && retrySaveAt == nil

@@ -56,7 +56,7 @@ extension AgentEngine {
     let known = machine.state.generation
     let verdict = verifier.verdict(on: payload, known: known, wall: ports.clock.wall, proven: provenTime)
     switch verdict {
-    case .ignored(let why): log.info("a desired state is ignored", ["why": why])
+    case .ignored(let why): log.info(why)
     case .refused(let generation, let digest, let failure): refuse(payload, generation, digest, failure)
     case .accepted(let statement, let inline):
       if statement.notBefore > provenTime {
@@ -155,11 +155,31 @@ extension AgentEngine {
       log.warning("an acknowledgement cannot be read")
       return
     }
-    guard acknowledgement.sequence > outbox.acknowledged else { return }
-    outbox.acknowledge(acknowledgement.sequence, newest: machine.state.nextSequence - 1, now: now)
+    let sequence = acknowledgement.sequence
+    let newest = machine.state.nextSequence - 1
+    guard sequence <= max(newest, Self.acknowledgedMaximum) else {
+      log.warning(
+        "an acknowledgement is ignored: no service can have that many reports; see who writes to this device's topic",
+        ["sequence": "\(sequence)", "newest": "\(newest)"])
+      return
+    }
+    guard sequence > outbox.acknowledged else { return }
+    if sequence > newest {
+      // Below that the service would take everything for a repetition, acknowledge it and never look at it.
+      log.warning(
+        "the service knows more reports of this device than its journal, so reports are numbered on from there; "
+          + "nothing needs to be done if the journal was moved away",
+        ["sequence": "\(sequence)", "newest": "\(newest)"])
+      receive(.reportsKnown(upTo: sequence))
+    }
+    outbox.acknowledge(sequence, newest: newest, now: now)
     // Forgetting it is not urgent: the next write takes it along, or the timer does. A crash sends it once more.
-    unsaved.acknowledged = acknowledgement.sequence
+    unsaved.acknowledged = sequence
   }
+
+  /// A report each microsecond would take more than a century to get there. It is half of what every reader of JSON
+  /// holds exactly, so numbers can go on from there.
+  private static let acknowledgedMaximum: Int64 = 1 << 52
 
   func flushAcknowledgement() {
     guard let due = outbox.flushAt, now >= due else { return }

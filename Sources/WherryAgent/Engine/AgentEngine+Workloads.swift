@@ -11,6 +11,10 @@ extension AgentEngine {
       log.debug("already running", ["workload": id.description])
       return
     }
+    guard !ports.runner.isLeaving(id.description) else {
+      park(id, own, identity)
+      return
+    }
     do throws(Failure) {
       let dependencies = dependencyDefinitions(of: own.planned)
       let specification = try composer.specification(id, own, dependencies: dependencies, identity: identity)
@@ -47,6 +51,7 @@ extension AgentEngine {
   }
 
   func stop(_ id: WorkloadID, signal name: String?) {
+    parked[id] = nil
     guard let workload = workloads[id] else {
       receive(.workloadEnded(id, .unknown, log: []))
       return
@@ -57,6 +62,7 @@ extension AgentEngine {
   }
 
   func kill(_ id: WorkloadID) {
+    parked[id] = nil
     guard let workload = workloads[id] else {
       receive(.workloadEnded(id, .unknown, log: []))
       return
@@ -74,11 +80,7 @@ extension AgentEngine {
         log.info("started", ["workload": id.description, "pid": "\(pid)"])
         receive(.workloadStarted(id))
       case .failedToStart(let step, let number, let sentence):
-        let failure = Failure(
-          .start, code: "component.startFailed", message: "\(id.component): \(sentence)",
-          remedy: "correct its recipe or what it needs on this device", component: id.component,
-          log: lastLines(of: id))
-        log.error("\(failure)", ["workload": id.description, "step": step, "errno": "\(number)"])
+        let failure = startFailure(of: id, step, number, sentence, since: workloads[id]?.startedAt)
         receive(.workloadFailed(id, failure))
       case .exited(let exit): ended(id, Self.status(exit))
       case .lost: ended(id, .unknown)
@@ -88,28 +90,24 @@ extension AgentEngine {
 
   private func ended(_ id: WorkloadID, _ status: ExitStatus) {
     log.info("ended", ["workload": id.description, "status": "\(status)"])
-    receive(.workloadEnded(id, status, log: status.isSuccess ? [] : lastLines(of: id)))
+    let lines = status.isSuccess ? [] : lastLines(of: id, since: workloads[id]?.startedAt)
+    receive(.workloadEnded(id, status, log: lines))
   }
 
-  /// Of this run, not of the ones before it: lines begin with their time.
-  private func lastLines(of id: WorkloadID) -> [String] {
+  /// Of this run, not of the ones before it: lines begin with their time. Nil = it is not known when it began.
+  func lastLines(of id: WorkloadID, since startedAt: String?) -> [String] {
     let lines = LogFile.tail(path: paths.log(id.component), lines: Failure.logLinesMaximum)
-    guard let startedAt = workloads[id]?.startedAt else { return lines }
+    guard let startedAt else { return lines }
     return lines.filter { $0 >= startedAt }
-  }
-
-  /// Nothing of it is alive: what it had in the kernel goes.
-  func release(_ id: WorkloadID) {
-    guard let workload = workloads.removeValue(forKey: id) else { return }
-    workload.link.close()
-    ports.runner.release(id.description)
-    probes.removeValue(forKey: id.component)?.cancel()
   }
 
   // MARK: Health
 
   func probe(_ name: ComponentName, _ check: HealthCheck, _ id: WorkloadID) {
-    probes.removeValue(forKey: name)?.cancel()
+    if let former = probes.removeValue(forKey: name) {
+      former.cancel()
+      tidySoon()
+    }
     let timeout = check.timeoutMilliseconds
     func network(_ port: UInt16, _ path: String?) -> (any Probe)? {
       let isOnHost = definition(of: name)?.planned.container?.network == .host
@@ -139,6 +137,7 @@ extension AgentEngine {
     guard let probe = probes[name], let verdict = probe.advance(now: now) else { return }
     probe.cancel()
     probes[name] = nil
+    tidySoon()
     if !verdict.isHealthy { log.debug("unhealthy", ["component": name.rawValue, "detail": verdict.detail]) }
     receive(.health(name, isHealthy: verdict.isHealthy, detail: verdict.detail))
   }

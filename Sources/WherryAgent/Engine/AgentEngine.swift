@@ -51,6 +51,8 @@ package final class AgentEngine {
   var deferred: [DeviceAction] = []
   var retrySaveAt: Instant?
   var provenTime: Instant
+  /// Workloads that are let go of once the journal knows their end (`+Adoption`).
+  var heard: [String] = []
 
   var workloads: [WorkloadID: LiveWorkload] = [:]
   var probes: [ComponentName: any Probe] = [:]
@@ -58,6 +60,10 @@ package final class AgentEngine {
   var planFetch: PlanFetch?
   var chores: [any Chore] = []
   var isGarbageDue = false
+  /// Launches that wait for what had the same id to leave the kernel (`+Leftovers`).
+  var parked: [WorkloadID: ParkedLaunch] = [:]
+  var tidyAt: Instant?
+  var tidyDelayMilliseconds = AgentEngine.tidyDelayMinimumMilliseconds
   /// When what the last deployment allocated is given back.
   var calmAt: Instant?
   var outbox = Outbox()
@@ -67,12 +73,13 @@ package final class AgentEngine {
   var isConnected = false
   var hasToldOfBroker = false
   var lastRefused: Digest?
+  var toldBroken: Set<ComponentName> = []
 
   struct LiveWorkload {
     var link: any RunningWorkload
     var identity: String
     var pid: Int32?
-    /// When it was started, as log lines spell it; nil = by an earlier agent.
+    /// When it was started, as log lines spell it; nil = not known.
     var startedAt: String?
   }
 
@@ -112,34 +119,8 @@ package final class AgentEngine {
     ports.transport.connect()
     pumpTransport(readable: false, writable: false)
     drain()
+    planTidying()
     calmSoon()
-  }
-
-  private func adoptWorkloads() -> (alive: [WorkloadID: String], ended: [WorkloadID: ExitStatus]) {
-    var alive: [WorkloadID: String] = [:]
-    var ended: [WorkloadID: ExitStatus] = [:]
-    for run in ports.runner.adoptAll() {
-      guard let id = WorkloadID(run.id) else {
-        // A health probe's process, or of an agent that named them otherwise: nobody waits for it.
-        run.link?.kill()
-        run.link?.close()
-        ports.runner.release(run.id)
-        continue
-      }
-      if let link = run.link {
-        alive[id] = run.identity
-        workloads[id] = LiveWorkload(link: link, identity: run.identity, pid: nil, startedAt: nil)
-        log.info("adopted", ["workload": run.id])
-      } else {
-        ended[id] = run.exit.map(Self.status) ?? .unknown
-        ports.runner.release(run.id)
-      }
-    }
-    return (alive, ended)
-  }
-
-  static func status(_ exit: WorkloadExit) -> ExitStatus {
-    ExitStatus(code: exit.code, signal: exit.signal, outOfMemory: exit.outOfMemory)
   }
 
   // MARK: The inbox
@@ -157,17 +138,18 @@ package final class AgentEngine {
         inbox.append(.tick)
       }
       // While the journal cannot be written, what it holds back is tried again once a second.
-      guard !inbox.isEmpty || !deferred.isEmpty, retrySaveAt.map({ now >= $0 }) ?? true else { return }
+      let isHeldBack = !deferred.isEmpty || !heard.isEmpty || retrySaveAt != nil
+      guard !inbox.isEmpty || isHeldBack, retrySaveAt.map({ now >= $0 }) ?? true else { return }
       let events = inbox
       inbox = []
       for event in events {
         log.debug("event", ["event": "\(event)"])
-        let actions = machine.handle(event, at: now)
-        deferred += actions
-        if case .workloadEnded(let id, _, _) = event { release(id) }
-        if case .workloadFailed(let id, _) = event { release(id) }
+        if case .workloadEnded(let id, _, _) = event { hear(id) }
+        if case .workloadFailed(let id, _) = event { hear(id) }
+        deferred += machine.handle(event, at: now)
       }
       guard save() else { return }
+      letGoOfHeard()
       let actions = deferred
       deferred = []
       for action in actions { perform(action) }
@@ -222,7 +204,9 @@ package final class AgentEngine {
     case .kill(let id): kill(id)
     case .probe(let name, let check, let id): probe(name, check, id)
     case .forget(let name): forget(name)
-    case .report(let report): send(report)
+    case .report(let report):
+      tellBroken(report)
+      send(report)
     case .commit(let reference):
       log.info(
         "this plan is the device's state now",
@@ -230,6 +214,20 @@ package final class AgentEngine {
       isGarbageDue = true
       calmSoon()
     }
+  }
+
+  /// Once per break, for who reads the agent's log on the device.
+  private func tellBroken(_ report: DeviceReport) {
+    let broken = Set(report.components.filter { $0.state == .broken }.map(\.name))
+    for component in report.components where component.state == .broken && !toldBroken.contains(component.name) {
+      log.error(
+        "component is BROKEN",
+        [
+          "component": component.name.rawValue, "version": component.version.description,
+          "why": component.failure.map(\.description) ?? "unknown",
+        ])
+    }
+    toldBroken = broken
   }
 
   private func beginFetch(_ generation: Generation, _ plan: Plan) {

@@ -8,7 +8,7 @@ import WherryWire
 package enum DesiredVerdict {
   /// Signed for this device, in time, newer than or equal to what it has.
   case accepted(DesiredStatement, inlinePlan: String?)
-  /// Old, or for somebody who is not worth an answer.
+  /// Old. In one sentence: what and why.
   case ignored(String)
   case refused(Generation, Digest?, Failure)
 }
@@ -62,7 +62,9 @@ package struct DesiredVerifier {
           "see whether two devices share a name or the broker mixes topics up")
       }
       if signed.generation < known {
-        return .ignored("generation \(signed.generation) is older than \(known), which this device has seen")
+        return .ignored(
+          "the desired state of generation \(signed.generation) is ignored, as this device has accepted generation "
+            + "\(known) already; nothing needs to be done: a broker may deliver an old one again")
       }
       if signed.generation > known { try checkTime(of: signed, wall: wall, proven: proven) }
       return .accepted(signed, inlinePlan: message.plan)
@@ -92,9 +94,10 @@ package struct DesiredVerifier {
       if keys.contains(where: { $0.isValid(signature: signature.signature, for: signed) }) { return }
     }
     let names = envelope.signatures.map { String($0.keyID.prefix(80)) }.joined(separator: ", ")
+    let signers = names.isEmpty ? "nobody" : names
     throw Self.refusal(
       "envelope.badSignature",
-      "the desired state is not signed by a key that this device trusts (signed by: \(names.isEmpty ? "nobody" : names))",
+      "the desired state is not signed by a key that this device trusts (signed by: \(signers))",
       "if the service has a new signing key, provision the device again with --force")
   }
 
@@ -136,7 +139,8 @@ package struct DesiredVerifier {
       throw Failure(
         .verify, code: "plan.digestMismatch",
         message:
-          "the plan of generation \(statement.generation) has digest \(actual.short)…, not \(statement.plan.short)… as signed",
+          "the plan of generation \(statement.generation) has digest \(actual.short)…, "
+          + "not \(statement.plan.short)… as signed",
         remedy: "deploy again; if it happens again, something between service and device changes messages")
     }
     let plan: Plan

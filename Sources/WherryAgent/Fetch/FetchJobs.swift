@@ -42,7 +42,9 @@ struct FetchJobs {
       for artifact in component.artifacts where artifact.unarchive != .none {
         items.append([
           "blob": .string(paths.blob(artifact.digest)), "kind": .string(artifact.unarchive.rawValue.lowercased()),
-          "destination": .string(parent + Self.stem(artifact.fileName)),
+          "destination": .string(parent + UnpackedName.of(artifact.fileName)),
+          // The blob store belongs to the download user, so the unpacker holds the bytes against these once more.
+          "digest": .string(artifact.digest.description), "size": .integer(artifact.size),
           "label": .string("\(component.name) \(artifact.fileName)"),
         ])
       }
@@ -50,17 +52,8 @@ struct FetchJobs {
     return ["items": .array(items)]
   }
 
-  static let partialEnding = ".partial"
-
-  /// `model.tar.gz` → `model`; Greengrass unpacks to the name without its ending.
-  static func stem(_ fileName: String) -> String {
-    for ending in [".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz"] where fileName.lowercased().hasSuffix(ending) {
-      let stem = String(fileName.dropLast(ending.count))
-      return stem.isEmpty ? fileName : stem
-    }
-    guard let dot = fileName.lastIndex(of: "."), dot != fileName.startIndex else { return fileName }
-    return String(fileName[..<dot])
-  }
+  /// What is not whole yet has this after its name, here and in `wherry-fetch`.
+  static let partialEnding = UnpackedName.partialEnding
 }
 
 /// One run of a worker, and what it said.
@@ -73,6 +66,8 @@ final class WorkerSession {
 
   private let run: any WorkerRun
   private var failure: Failure?
+  /// Beyond it a report would not be read by the service, which takes exact numbers only.
+  private static let bytesMaximum: Int64 = 1 << 53
 
   init(_ run: any WorkerRun) { self.run = run }
 
@@ -86,7 +81,7 @@ final class WorkerSession {
       switch event {
       case .line(let json):
         if let progress = json["progress"], let done = progress["done"]?.integerValue,
-          let total = progress["total"]?.integerValue
+          let total = progress["total"]?.integerValue, done >= 0, done <= total, total <= Self.bytesMaximum
         {
           outcomes.append(.progress(done: done, total: total))
         } else if let value = json["failed"], failure == nil {

@@ -15,6 +15,7 @@ final class FetchTask {
 
   private enum Stage {
     case beginning
+    case clearing([any Chore])
     case downloading(WorkerSession)
     case copying([any Chore])
     case unpacking(WorkerSession)
@@ -43,7 +44,7 @@ final class FetchTask {
   var descriptor: Int32 {
     switch stage {
     case .downloading(let session), .unpacking(let session): session.descriptor
-    case .beginning, .copying, .ended: -1
+    case .beginning, .clearing, .copying, .ended: -1
     }
   }
 
@@ -51,7 +52,7 @@ final class FetchTask {
   var nextDeadline: Instant? {
     switch stage {
     case .downloading(let session), .unpacking(let session): session.nextDeadline
-    case .beginning, .copying: .zero
+    case .beginning, .clearing, .copying: .zero
     case .ended: nil
     }
   }
@@ -59,7 +60,7 @@ final class FetchTask {
   func cancel() {
     switch stage {
     case .downloading(let session), .unpacking(let session): session.cancel()
-    case .beginning, .copying, .ended: break
+    case .beginning, .clearing, .copying, .ended: break
     }
     stage = .ended
   }
@@ -68,10 +69,18 @@ final class FetchTask {
     do throws(Failure) {
       switch stage {
       case .beginning:
-        try begin()
-        return work.downloads.isEmpty ? [] : [.progress(done: 0, total: work.bytesToDownload)]
+        let chores: [any Chore] = leftovers.map { TreeRemoval($0) }
+        guard chores.isEmpty else {
+          stage = .clearing(chores)
+          return []
+        }
+        return try begin()
+      case .clearing(let chores):
+        guard let chore = chores.first else { return try begin() }
+        if try chore.step() { stage = .clearing(Array(chores.dropFirst())) }
+        return []
       case .downloading(let session):
-        return try follow(session, now) { () throws(Failure) in try self.copy() }
+        return try follow(session, now) { () throws(Failure) in self.copy() }
       case .copying(let chores):
         return try copyOn(chores)
       case .unpacking(let session):
@@ -101,17 +110,27 @@ final class FetchTask {
     return outcomes
   }
 
-  private func begin() throws(Failure) {
+  /// What an earlier try copied or unpacked and did not end. It is made anew, so it must not take the space for that.
+  private var leftovers: [String] {
+    let places = work.artifactOwners.map { paths.artifacts($0) } + work.layers.map { paths.snapshot($0.layer.diffID) }
+    return places.map { $0 + FetchJobs.partialEnding }.filter(Files.exists)
+  }
+
+  private func begin() throws(Failure) -> [Outcome] {
     guard let free = Files.freeBytes(paths.root) else { throw Files.failure("ask the free space of", paths.root) }
     try work.checkSpace(free: free, root: paths.root, generation: generation)
     for directory in [paths.blobs, paths.incoming] { try Files.makeDirectory(directory, owner: jobs.account) }
     try Files.makeDirectory(paths.snapshots, mode: 0o700)
     try Files.makeDirectory(paths.artifacts)
-    guard !work.downloads.isEmpty else { return try copy() }
+    guard !work.downloads.isEmpty else {
+      copy()
+      return []
+    }
     stage = .downloading(WorkerSession(try worker.start(.download, job: try jobs.download(work.downloads))))
+    return [.progress(done: 0, total: work.bytesToDownload)]
   }
 
-  private func copy() throws(Failure) {
+  private func copy() {
     var chores: [any Chore] = []
     for component in work.artifactOwners {
       let partial = paths.artifacts(component) + FetchJobs.partialEnding

@@ -1,3 +1,4 @@
+import Glibc
 import WherryJSON
 import WherryModel
 
@@ -28,13 +29,17 @@ struct FetchWork {
 
   init() {}
 
-  init(for plan: Plan, paths: AgentPaths, exists: (String) -> Bool = Files.exists) {
+  init(
+    for plan: Plan, paths: AgentPaths, exists: (String) -> Bool = Files.exists,
+    allocated: (String) -> Int64 = FetchWork.allocatedBytes
+  ) {
     var seen: Set<Digest> = []
     var seenLayers: Set<Digest> = []
     func download(_ digest: Digest, _ size: Int64, _ url: String?, isLayer: Bool, _ label: String) {
       guard !exists(paths.blob(digest)), seen.insert(digest).inserted else { return }
       downloads.append(Download(digest: digest, size: size, url: url, isLayer: isLayer, label: label))
-      need(size)
+      // A download reserves all of its file at once, and the free space is less by that already.
+      need(max(0, size - allocated("\(paths.incoming)/\(digest.hex)")))
     }
     for component in plan.components {
       if !component.artifacts.isEmpty && !exists(paths.artifacts(component)) {
@@ -55,6 +60,13 @@ struct FetchWork {
         need(layer.size, times: layer.compression == .none ? 1 : Self.expansion)
       }
     }
+  }
+
+  /// Bytes of the disk that the file holds, whether written or reserved.
+  static func allocatedBytes(_ path: String) -> Int64 {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return 0 }
+    return Int64(status.st_blocks) * 512
   }
 
   /// Sizes come from outside: they add up to "too much" rather than around the corner.

@@ -67,7 +67,8 @@ final class PlanFetch {
     guard statement.planSize <= Self.sizeMaximum else {
       throw DesiredVerifier.refusal(
         "plan.tooLarge",
-        "the plan of generation \(statement.generation) has \(statement.planSize) bytes; \(Self.sizeMaximum) is the limit",
+        "the plan of generation \(statement.generation) has \(statement.planSize) bytes; "
+          + "\(Self.sizeMaximum) is the limit",
         "deploy fewer components to this device")
     }
     if let text = try stored() { return text }

@@ -1,4 +1,5 @@
 import Glibc
+import WherryIsolation
 import WherryJSON
 import WherryModel
 
@@ -6,6 +7,10 @@ import WherryModel
 package final class ProcessWorker: Worker {
   private let program: String
   private let directory: String
+  private let reaper = ProcessReaper()
+
+  package var hasLeftovers: Bool { !reaper.isEmpty }
+  package func tidy() { reaper.reap() }
 
   /// `directory` is on a tmpfs: the job holds the device's key.
   package init(program: String, directory: String) {
@@ -21,7 +26,7 @@ package final class ProcessWorker: Worker {
     do {
       let pid = try Spawn.start([program, mode.rawValue], input: input, output: writing)
       Spawn.setNonBlocking(reading)
-      return ProcessWorkerRun(pid: pid, descriptor: reading)
+      return ProcessWorkerRun(pid: pid, descriptor: reading, reaper: reaper)
     } catch {
       close(reading)
       throw error
@@ -46,6 +51,7 @@ package final class ProcessWorker: Worker {
 
 final class ProcessWorkerRun: WorkerRun {
   private let pid: pid_t
+  private let reaper: ProcessReaper
   private(set) var descriptor: Int32
   private(set) var nextDeadline: Instant?
   private var lines = LineBuffer()
@@ -60,16 +66,19 @@ final class ProcessWorkerRun: WorkerRun {
   private static let reapIntervalMilliseconds: Int64 = 5
   private static let lookIntervalMilliseconds: Int64 = 1_000
 
-  init(pid: pid_t, descriptor: Int32) {
+  init(pid: pid_t, descriptor: Int32, reaper: ProcessReaper) {
     self.pid = pid
     self.descriptor = descriptor
+    self.reaper = reaper
   }
 
   deinit {
     if descriptor >= 0 { close(descriptor) }
     guard end == nil else { return }
+    // In the midst of an fsync it ends when the disk lets it, which nobody waits for. What it holds is locked until
+    // then (WherryTransfer/PartialFile), so that the next worker does not get in its way.
     kill(pid, SIGKILL)
-    waitpid(pid, nil, 0)
+    reaper.take(pid)
   }
 
   func cancel() {

@@ -1,14 +1,18 @@
 import WherryIsolation
 import WherryModel
 
-/// Runs workloads that outlive the agent. `RunnerContract` in the tests is its definition; `WorkloadHost` is the real one.
-package protocol Runner: AnyObject {
+/// Runs workloads that outlive the agent. `RunnerContract` in the tests is its definition; `WorkloadHost` is the real
+/// one.
+package protocol Runner: LeftoverKeeper {
   /// Returns at once: `.started` or `.failedToStart` comes over the link.
   func launch(_ spec: WorkloadSpec, identity: String) throws(Failure) -> any RunningWorkload
-  /// Everything that was started and not released, after a restart of the agent.
+  /// Everything that was launched and not let go of, after a restart of the agent. What an agent died over before
+  /// there was anything to run is not among it.
   func adoptAll() -> [AdoptedRun]
-  /// Forgets an ended workload, with all that it had in the kernel.
-  func release(_ id: String)
+  /// Forgets a workload, and ends what there is of it in the kernel; what does not go at once goes by and by.
+  func letGo(_ id: String)
+  /// Whether something of it is still going. Until then it cannot be launched again.
+  func isLeaving(_ id: String) -> Bool
   /// One more process inside a running workload.
   func run(_ arguments: [String], inside id: String) throws(Failure) -> any RunningWorkload
   /// Where a running workload answers on the bridge; nil = it is not on it.
@@ -29,14 +33,23 @@ package protocol RunningWorkload: AnyObject {
 package struct AdoptedRun {
   package var id: String
   package var identity: String
+  /// By the machine's clock, not after its first log line; nil = not known.
+  package var startedAt: Instant?
   /// nil = it has ended.
   package var link: (any RunningWorkload)?
   package var exit: WorkloadExit?
-  package init(id: String, identity: String, link: (any RunningWorkload)?, exit: WorkloadExit?) {
+  /// Set when it never started: `.failedToStart`.
+  package var failure: WorkloadEvent?
+  package init(
+    id: String, identity: String, startedAt: Instant?, link: (any RunningWorkload)?, exit: WorkloadExit?,
+    failure: WorkloadEvent?
+  ) {
     self.id = id
     self.identity = identity
+    self.startedAt = startedAt
     self.link = link
     self.exit = exit
+    self.failure = failure
   }
 }
 
@@ -48,7 +61,10 @@ extension WorkloadHost: Runner {
   }
 
   package func adoptAll() -> [AdoptedRun] {
-    adopt().map { AdoptedRun(id: $0.id, identity: $0.identity, link: $0.link, exit: $0.exit) }
+    adopt().map {
+      AdoptedRun(
+        id: $0.id, identity: $0.identity, startedAt: $0.startedAt, link: $0.link, exit: $0.exit, failure: $0.failure)
+    }
   }
 
   package func run(_ arguments: [String], inside id: String) throws(Failure) -> any RunningWorkload {

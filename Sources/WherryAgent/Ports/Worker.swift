@@ -2,7 +2,7 @@ import WherryJSON
 import WherryModel
 
 /// Starts short-lived `wherry-fetch` processes, which do what needs large libraries and touches hostile bytes.
-package protocol Worker: AnyObject {
+package protocol Worker: LeftoverKeeper {
   func start(_ mode: WorkerMode, job: JSON) throws(Failure) -> any WorkerRun
 }
 
@@ -14,6 +14,7 @@ package protocol WorkerRun: AnyObject {
   /// Set while it must be asked again by then although nothing came.
   var nextDeadline: Instant? { get }
   func readEvents(now: Instant) -> [WorkerEvent]
+  /// Ends it. Its last event comes if it is still asked for; one that nobody holds any more is a leftover.
   func cancel()
 }
 

@@ -3,25 +3,6 @@ import WherryModel
 
 /// The command line of `wherry-agent`.
 package enum AgentProgram {
-  private static let usage = """
-    usage: wherry-agent COMMAND [--config FILE] …
-
-      run                      the agent itself
-      provision --claim TEXT|@FILE --name DEVICE [--label K=V]… [--force]
-                               makes this device's key and redeems a claim from `wherry claim create`
-      status                   this device and its deployment
-      components               components, their state and first process
-      logs COMPONENT [-f] [-n LINES]
-      restart COMPONENT
-      teardown                 ends all components and removes everything of this agent from the kernel
-
-      --config FILE            default \(AgentConfiguration.defaultPath)
-      --version, --help
-
-    example: wherry-agent provision --claim @claim --name kiosk-1 --label site=berlin
-
-    """
-
   /// Exit codes: 0 done, 1 failed, 2 misuse.
   package static func run(_ arguments: [String]) -> Int32 {
     // Whoever started this may have had signals blocked (threads of libdispatch have); a mask is inherited.
@@ -30,9 +11,15 @@ package enum AgentProgram {
     pthread_sigmask(SIG_SETMASK, &none, nil)
     signal(SIGPIPE, SIG_IGN)
     let words = Array(arguments.dropFirst())
-    if words.isEmpty || words.contains("--help") || words.contains("-h") {
-      Output.print(usage, terminator: "")
-      return words.isEmpty ? 2 : 0
+    guard let verb = words.first else {
+      Output.print(AgentUsage.program, terminator: "")
+      return 2
+    }
+    let isKnown = AgentUsage.verbs[verb] != nil
+    // Help on a command that does not exist is misuse like the command itself.
+    if (isKnown || verb.hasPrefix("-")) && (words.contains("--help") || words.contains("-h")) {
+      Output.print(AgentUsage.text(of: verb), terminator: "")
+      return 0
     }
     if words.contains("--version") {
       Output.print("wherry-agent \(AgentVersion.text)")
@@ -44,7 +31,7 @@ package enum AgentProgram {
       try command.run(configuration)
       return 0
     } catch let misuse as Misuse {
-      Output.complain("\(misuse.message); see wherry-agent --help")
+      Output.complain("\(misuse.message); see wherry-agent \(isKnown ? verb + " " : "")--help")
       return 2
     } catch {
       Output.complain("\(error)")

@@ -26,10 +26,12 @@ struct AgentService {
     try checkPrograms()
     let identity = try TrustStore(directory: paths.trust).load()
     let account = try UserAccount.named(configuration.defaultUser)
-    let fetchAccount = try UserAccount.named(configuration.fetchUser)
+    let fetchAccount = try UserAccount.fetching(configuration.fetchUser)
     for directory in [paths.root, paths.components, paths.logs, paths.run] { try Files.ensureDirectory(directory) }
-    let lock = try RunLock(paths.lock)
+    let lock = try RunLock(of: paths)
     defer { lock.release() }
+    let identityLock = try RunLock(agentID: configuration.agentID)
+    defer { identityLock.release() }
     let previousMask = umask(0o077)
     let journal = try SQLiteJournal(path: paths.root + "/agent.db")
     umask(previousMask)
@@ -95,29 +97,13 @@ struct AgentService {
   /// `wherry-agent teardown`: for a machine that shall be as if the agent had never run. Files stay.
   func tearDown() throws {
     try Files.ensureDirectory(paths.run)
-    let lock = try RunLock(paths.lock)
+    let lock = try RunLock(of: paths)
     defer { lock.release() }
+    let identityLock = try RunLock(agentID: configuration.agentID)
+    defer { identityLock.remove() }
     try WorkloadHost(hostConfiguration).tearDown()
     unlink(paths.socket)
   }
-}
-
-/// One agent per run directory.
-struct RunLock {
-  private let descriptor: Int32
-
-  init(_ path: String) throws(Failure) {
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard descriptor >= 0 else { throw Files.failure("open", path) }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      close(descriptor)
-      throw Failure(
-        .internalError, code: "agent.running", message: "an agent runs already with \(path)",
-        remedy: "stop it first, or give this one its own root, run, logs and agent_id")
-    }
-  }
-
-  func release() { close(descriptor) }
 }
 
 /// Turns signals into something to poll: the handler writes a byte.

@@ -18,7 +18,7 @@ struct Provisioning {
 
   func run() throws {
     let store = TrustStore(directory: paths.trust)
-    guard !store.exists || options.force else {
+    guard try !store.exists() || options.force else {
       let name = (try? store.load().name.rawValue) ?? "unknown"
       throw Failure(
         .internalError, code: "trust.exists",

@@ -103,8 +103,14 @@ enum Files {
     if chown(path, owner.user, owner.group) != 0 { throw failure("set the owner of", path) }
   }
 
+  /// Without following a link in the directory's own place: somebody else may own what is around it.
   static func names(in directory: String) -> [String] {
-    guard let stream = opendir(directory) else { return [] }
+    let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    guard descriptor >= 0 else { return [] }
+    guard let stream = fdopendir(descriptor) else {
+      close(descriptor)
+      return []
+    }
     defer { closedir(stream) }
     var names: [String] = []
     while let entry = readdir(stream) {

@@ -1,9 +1,10 @@
 import Glibc
 import WherryModel
 
-/// Starts a program with the given standard input and output; everything else is closed on exec by its own flags.
+/// Starts a program with the given standard input and output, the agent's standard error, and nothing else of its own.
 enum Spawn {
   static func start(_ arguments: [String], input: Int32, output: Int32) throws(Failure) -> pid_t {
+    closeOthersOnExec()
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
@@ -28,6 +29,15 @@ enum Spawn {
       throw Files.failure("start", arguments[0], number: code)
     }
     return pid
+  }
+
+  /// Libraries open descriptors without the flag, libmosquitto its connection to the broker among them, which a worker
+  /// that reads hostile bytes must not have. `posix_spawn` could close them itself, but Glibc hides how from Swift.
+  private static func closeOthersOnExec() {
+    for name in Files.names(in: "/proc/self/fd") {
+      guard let descriptor = Int32(name), descriptor > STDERR_FILENO else { continue }
+      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
   }
 
   /// Two ends that close on exec from their first moment on, which a pipe cannot have here: Glibc's pipe2 is hidden.

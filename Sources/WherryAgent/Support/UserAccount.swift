@@ -18,6 +18,17 @@ package struct UserAccount: Hashable, Sendable {
 
   package static let root = UserAccount(name: "root", user: 0, group: 0)
 
+  /// Whoever downloads: as configured, or a user of its own where there is one. Without one it shares `nobody` with
+  /// components, which cannot reach it (they have namespaces of their own) and of whose blobs nothing is believed
+  /// unverified.
+  package static func fetching(
+    _ configured: String?, passwd: String = "/etc/passwd", groupFile: String = "/etc/group"
+  ) throws(Failure) -> UserAccount {
+    if let configured { return try named(configured, passwd: passwd, groupFile: groupFile) }
+    if let own = try? named("wherry-fetch", passwd: passwd, groupFile: groupFile) { return own }
+    return try named("nobody", passwd: passwd, groupFile: groupFile)
+  }
+
   /// `name`, or `uid:gid`.
   package static func named(
     _ text: String, passwd: String = "/etc/passwd", groupFile: String = "/etc/group"
@@ -35,7 +46,7 @@ package struct UserAccount: Hashable, Sendable {
     }
     throw Failure(
       .internalError, code: "user.unknown", message: "there is no user \"\(text)\" in \(passwd)",
-      remedy: "correct default_user in agent.conf, or add the user")
+      remedy: "correct default_user or fetch_user in agent.conf, or add the user")
   }
 
   private static func groups(of name: String, in path: String) -> [UInt32] {

@@ -18,6 +18,9 @@ struct WorkloadComposer {
   let account: UserAccount
   let log: AgentLog
 
+  /// More than any sensible script, few enough that a fork bomb leaves the device usable. Greengrass recipes know no
+  /// limits, so memory and processors are limited only where a recipe says so.
+  private static let processPidsDefault = 1024
   private static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
   /// Nil = the step's Skipif holds.
@@ -81,7 +84,7 @@ struct WorkloadComposer {
     let name = own.planned.name
     let user = step.requiresPrivilege ? UserAccount.root : account
     let work = paths.work(name)
-    try Files.makeDirectory(paths.component(name))
+    try makeComponentDirectory(name)
     // A privileged step may have left files of root's; the directory itself stays the component's.
     try Files.makeDirectory(work, mode: 0o750, owner: account)
     var variables = identityVariables(own.planned)
@@ -98,15 +101,32 @@ struct WorkloadComposer {
     if let skip = step.skipIf, holds(skip, path: variables["PATH"] ?? Self.path) { return nil }
     var spec = WorkloadSpec(
       id: id.description,
-      root: .host(writable: [work], hidden: [paths.trust, paths.root + "/agent.db", paths.blobStore, paths.run]),
+      root: .host(writable: [work], hidden: hidden),
       arguments: ["/bin/sh", "-c", step.script],
       user: .ids(user: user.user, group: user.group, groups: user.groups), logPath: logPath(id))
     spec.environment = Self.list(variables)
     spec.workingDirectory = work
     spec.network = .host
     spec.isPrivileged = step.requiresPrivilege
+    spec.resources = own.planned.resources
+    spec.pidsWanted = Self.processPidsDefault
     spec.mounts = readOnlyMounts(own, dependencies)
     return spec
+  }
+
+  /// Everything that the agent keeps. All process components have one user, so modes do not keep them apart: of this a
+  /// component sees only what is attached again below, its own and what its dependencies offer.
+  private var hidden: [String] {
+    let database = paths.database
+    return [
+      paths.trust, database, database + "-wal", database + "-shm", paths.blobStore, paths.snapshots, paths.artifacts,
+      paths.components, paths.trash, paths.run,
+    ]
+  }
+
+  /// Nobody but the agent goes in on this way: components get what is theirs as mounts.
+  private func makeComponentDirectory(_ name: ComponentName) throws(Failure) {
+    for directory in [paths.components, paths.component(name)] { try Files.makeDirectory(directory, mode: 0o700) }
   }
 
   /// Its own artifacts and what its dependencies offer, wherever the host keeps them.
@@ -155,7 +175,7 @@ struct WorkloadComposer {
           + "says what to run", remedy: "add Container.Command to the recipe", component: name)
     }
     let overlay = "\(paths.overlays(name))/\(identity)"
-    try Files.makeDirectory(paths.component(name))
+    try makeComponentDirectory(name)
     try Files.makeDirectory(paths.overlays(name), mode: 0o700)
     try Files.makeDirectory(overlay, mode: 0o700)
     var spec = WorkloadSpec(
@@ -229,12 +249,11 @@ struct WorkloadComposer {
           .start, code: "component.badVolume", message: "\(name): the volume name \"\(text.prefix(80))\" is not valid",
           remedy: "use letters, digits, '-', '_' and '.'", component: name)
       }
-      let directory = "\(paths.data(name))/\(text)"
-      try Files.makeDirectory(paths.data(name))
+      try Files.makeDirectory(paths.data(name), mode: 0o700)
       // Who writes is only known here when the user is a number; a name is the image's affair.
       let numbers = user.split(separator: ":").compactMap { UInt32($0) }
       let owner = numbers.first.map { UserAccount(name: user, user: $0, group: numbers.count > 1 ? numbers[1] : $0) }
-      try Files.makeDirectory(directory, owner: Files.exists(directory) ? nil : owner)
+      let directory = try VolumeDirectory.make(text, in: paths.data(name), owner: owner)
       return WorkloadMount(source: directory, target: volume.path, readOnly: volume.readOnly)
     case .hostPath(let path):
       guard Files.exists(path) else {

@@ -5,12 +5,13 @@ import Glibc
 /// `ca.crt` (public, for the CLI) · `inventory.db` · `blobs/` · `broker/` · `keys/` (0700)
 final class DataDirectory: Sendable {
   let root: String
+  /// No service has ever come as far as its database here: only then may the fleet's keys be made.
+  let isNew: Bool
   private let lockDescriptor: Int32
 
   var database: String { "\(root)/inventory.db" }
   var blobs: String { "\(root)/blobs" }
   var broker: String { "\(root)/broker" }
-  var keys: String { "\(root)/keys" }
   var authority: String { "\(root)/ca.crt" }
 
   /// Creates what is missing and takes the lock, which the kernel gives back when this process ends, however it ends.
@@ -24,6 +25,7 @@ final class DataDirectory: Sendable {
     defer { free(resolved) }
     self.root = String(cString: resolved)
     lockDescriptor = try Self.lock(self.root)
+    isNew = try Self.isEmpty("\(self.root)/inventory.db")
     try SmallFile.makeDirectory("\(self.root)/keys", mode: 0o700)
     try SmallFile.makeDirectory("\(self.root)/broker", mode: 0o700)
     try SmallFile.makeDirectory("\(self.root)/blobs", mode: 0o755)
@@ -34,6 +36,17 @@ final class DataDirectory: Sendable {
   }
 
   deinit { close(lockDescriptor) }
+
+  /// Whether a service has been at work in the directory.
+  static func holdsInventory(_ path: String) -> Bool { (try? isEmpty("\(path)/inventory.db")) == false }
+
+  /// SQLite writes the first page before anything else happens to a database.
+  private static func isEmpty(_ database: String) throws(Refusal) -> Bool {
+    var status = stat()
+    if stat(database, &status) == 0 { return status.st_size == 0 }
+    guard errno == ENOENT else { throw SmallFile.failure("open", database) }
+    return true
+  }
 
   private static func makeParents(of path: String) throws(Refusal) {
     var prefix = path.hasPrefix("/") ? "" : "."

@@ -9,7 +9,7 @@ struct Identity: Sendable {
   /// The certificate name that the service itself has at the broker; no device may be called so.
   static let serviceName = DeviceName(trusted: "wherry-inventory")
   private static let authorityDays = 3650
-  private static let serverDays = 825
+  static let serverDays = 825
 
   let authority: CertificateAuthority
   let serverCertificatePEM: String
@@ -25,19 +25,34 @@ struct Identity: Sendable {
 
   static func load(_ directory: DataDirectory, names: [String]) throws -> Identity {
     let files = IdentityFiles(directory)
-    let authority = try loadAuthority(files)
+    let authority = try loadAuthority(files, isNew: directory.isNew)
+    let signingKey = try loadSigningKey(files, isNew: directory.isNew)
     let server = try loadServer(files, authority: authority, names: names)
     try loadClient(files, authority: authority)
     return Identity(
       authority: authority, serverCertificatePEM: server.certificate, serverKeyPEM: server.key,
-      signingKey: try loadSigningKey(files), files: files)
+      signingKey: signingKey, files: files)
   }
 
-  private static func loadAuthority(_ files: IdentityFiles) throws -> CertificateAuthority {
-    if let key = SmallFile.text(files.authorityKey), let certificate = SmallFile.text(files.authority) {
-      return try CertificateAuthority(certificatePEM: certificate, keyPEM: key)
+  // MARK: - What is made once
+
+  static func loadAuthority(_ files: IdentityFiles, isNew: Bool) throws -> CertificateAuthority {
+    guard let key = try SmallFile.loadText(files.authorityKey) else {
+      guard isNew else { throw missing(files.authorityKey) }
+      return try makeAuthority(files)
     }
-    // The key is written last: without it both are made anew, and nothing has been signed by them yet.
+    guard let certificate = try SmallFile.loadText(files.authority) else { throw missing(files.authority) }
+    do {
+      return try CertificateAuthority(certificatePEM: certificate, keyPEM: key)
+    } catch {
+      throw Refusal(
+        500, "data.damaged", "\(files.authority) and \(files.authorityKey) cannot be used: \(error)",
+        remedy: "restore both from the same backup")
+    }
+  }
+
+  /// The key is written last: without it both are made anew, and nothing has been signed by them yet.
+  private static func makeAuthority(_ files: IdentityFiles) throws -> CertificateAuthority {
     let suffix = randomBytes(4).map { String($0, radix: 16) }.joined()
     let authority = try CertificateAuthority.create(commonName: "Wherry fleet CA \(suffix)", days: authorityDays)
     try SmallFile.write(Array(authority.certificatePEM.utf8), to: files.authority, mode: 0o644)
@@ -45,13 +60,38 @@ struct Identity: Sendable {
     return authority
   }
 
-  /// Issued again when the names that it must carry have changed, or when it expires within 30 days.
+  private static func loadSigningKey(_ files: IdentityFiles, isNew: Bool) throws -> Ed25519PrivateKey {
+    if let text = try SmallFile.loadText(files.signingKey) {
+      guard let seed = Base64.decode(String(text.prefix { $0 != "\n" })), seed.count == 32 else {
+        throw Refusal(
+          500, "data.damaged", "\(files.signingKey) is no signing key", remedy: "restore it from a backup")
+      }
+      return try Ed25519PrivateKey(rawSeed: seed)
+    }
+    guard isNew else { throw missing(files.signingKey) }
+    let key = Ed25519PrivateKey.generate()
+    try SmallFile.write(Array((Base64.encode(key.rawSeed) + "\n").utf8), to: files.signingKey, mode: 0o600)
+    return key
+  }
+
+  /// Devices trust these keys and no others: made again, they would be another fleet's.
+  private static func missing(_ path: String) -> Refusal {
+    Refusal(
+      500, "data.damaged", "\(path) is missing, and the fleet's devices trust no other",
+      remedy: "restore it from a backup")
+  }
+
+  // MARK: - What is issued again when it must
+
+  /// Issued again when the names that it must carry have changed, when it is not of this authority, or when it expires
+  /// within 30 days.
   private static func loadServer(
     _ files: IdentityFiles, authority: CertificateAuthority, names: [String]
   ) throws -> (certificate: String, key: String) {
     let wanted = names.joined(separator: "\n")
-    if SmallFile.text(files.serverNames) == wanted, let certificate = SmallFile.text(files.serverCertificate),
-      let key = SmallFile.text(files.serverKey), isFresh(certificate)
+    if try SmallFile.loadText(files.serverNames) == wanted,
+      let certificate = try SmallFile.loadText(files.serverCertificate),
+      let key = try SmallFile.loadText(files.serverKey), isGood(certificate, key: key, authority)
     {
       return (certificate, key)
     }
@@ -64,8 +104,8 @@ struct Identity: Sendable {
   }
 
   private static func loadClient(_ files: IdentityFiles, authority: CertificateAuthority) throws {
-    if let certificate = SmallFile.text(files.clientCertificate), SmallFile.text(files.clientKey) != nil,
-      isFresh(certificate)
+    if let certificate = try SmallFile.loadText(files.clientCertificate),
+      let key = try SmallFile.loadText(files.clientKey), isGood(certificate, key: key, authority)
     {
       return
     }
@@ -75,17 +115,10 @@ struct Identity: Sendable {
     try SmallFile.write(Array(issued.certificatePEM.utf8), to: files.clientCertificate, mode: 0o644)
   }
 
-  private static func loadSigningKey(_ files: IdentityFiles) throws -> Ed25519PrivateKey {
-    if let text = SmallFile.text(files.signingKey) {
-      guard let seed = Base64.decode(String(text.prefix { $0 != "\n" })), seed.count == 32 else {
-        throw Refusal(
-          500, "data.damaged", "\(files.signingKey) is no signing key", remedy: "restore it from a backup")
-      }
-      return try Ed25519PrivateKey(rawSeed: seed)
-    }
-    let key = Ed25519PrivateKey.generate()
-    try SmallFile.write(Array((Base64.encode(key.rawSeed) + "\n").utf8), to: files.signingKey, mode: 0o600)
-    return key
+  /// Files that were restored from different backups do not fit together.
+  private static func isGood(_ certificatePEM: String, key: String, _ authority: CertificateAuthority) -> Bool {
+    isFresh(certificatePEM)
+      && Certificate.isIssued(pem: certificatePEM, key: key, by: authority.certificatePEM)
   }
 
   private static func isFresh(_ certificatePEM: String) -> Bool {
@@ -104,15 +137,17 @@ struct IdentityFiles: Sendable {
   let clientKey: String
   let signingKey: String
 
-  init(_ directory: DataDirectory) {
-    authority = directory.authority
-    authorityKey = "\(directory.keys)/ca.key"
-    serverCertificate = "\(directory.keys)/server.crt"
-    serverKey = "\(directory.keys)/server.key"
-    serverNames = "\(directory.keys)/server.names"
-    clientCertificate = "\(directory.keys)/inventory.crt"
-    clientKey = "\(directory.keys)/inventory.key"
-    signingKey = "\(directory.keys)/signing.key"
+  init(_ directory: DataDirectory) { self.init(root: directory.root) }
+
+  init(root: String) {
+    authority = "\(root)/ca.crt"
+    authorityKey = "\(root)/keys/ca.key"
+    serverCertificate = "\(root)/keys/server.crt"
+    serverKey = "\(root)/keys/server.key"
+    serverNames = "\(root)/keys/server.names"
+    clientCertificate = "\(root)/keys/inventory.crt"
+    clientKey = "\(root)/keys/inventory.key"
+    signingKey = "\(root)/keys/signing.key"
   }
 }
 

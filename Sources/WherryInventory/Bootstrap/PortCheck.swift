@@ -1,11 +1,24 @@
 import Glibc
 
 /// Finds out before anything is started whether the service's ports are free, so that the answer is one sentence
-/// that names the option to change.
-enum PortCheck {
+/// that names the option to change. What it has claimed it holds until it goes: two options with one port, and two
+/// ports that the system chooses, cannot be the same.
+final class PortCheck {
+  private struct Claim {
+    var option: String
+    var port: Int
+    var descriptor: Int32
+  }
+
+  private var claims: [Claim] = []
+
+  deinit {
+    for claim in claims { close(claim.descriptor) }
+  }
+
   /// The port, if it is free; a free one that the system chooses for port 0.
-  static func claim(_ address: ListenAddress, option: String) throws(Refusal) -> Int {
-    guard let info = lookUp(address.host, port: address.port) else {
+  func claim(_ address: ListenAddress, option: String) throws(Refusal) -> Int {
+    guard let info = Self.lookUp(address.host, port: address.port) else {
       throw Refusal(
         500, "listen.unknownHost", "\(option) \(address): the host \"\(address.host)\" is not known",
         remedy: "give an address of this machine, for example 127.0.0.1 or 0.0.0.0")
@@ -13,15 +26,18 @@ enum PortCheck {
     defer { freeaddrinfo(info) }
     let descriptor = socket(info.pointee.ai_family, info.pointee.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw refusal(address, option: option) }
-    defer { close(descriptor) }
     // As the listeners do: a connection in TIME_WAIT is no obstacle.
     var yes: Int32 = 1
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
     // A second listener on the port is only noticed when both listen.
     guard bind(descriptor, info.pointee.ai_addr, info.pointee.ai_addrlen) == 0, listen(descriptor, 1) == 0 else {
-      throw refusal(address, option: option)
+      let refusal = refusal(address, option: option)
+      close(descriptor)
+      throw refusal
     }
-    return address.port == 0 ? localPort(descriptor) : address.port
+    let port = address.port == 0 ? Self.localPort(descriptor) : address.port
+    claims.append(Claim(option: option, port: port, descriptor: descriptor))
+    return port
   }
 
   private static func lookUp(_ host: String, port: Int) -> UnsafeMutablePointer<addrinfo>? {
@@ -45,8 +61,14 @@ enum PortCheck {
     return Int(port)
   }
 
-  private static func refusal(_ address: ListenAddress, option: String) -> Refusal {
-    switch errno {
+  private func refusal(_ address: ListenAddress, option: String) -> Refusal {
+    let cause = errno
+    if cause == EADDRINUSE, let other = claims.first(where: { $0.port == address.port }) {
+      return Refusal(
+        500, "listen.twice", "\(other.option) and \(option) both name port \(address.port)",
+        remedy: "give each of them a port of its own")
+    }
+    return switch cause {
     case EADDRINUSE:
       Refusal(
         500, "listen.inUse", "port \(address.port) on \(address.host) is used by another program",
@@ -57,14 +79,14 @@ enum PortCheck {
         remedy: "give one that `ip address` lists, or 0.0.0.0")
     default:
       Refusal(
-        500, "listen.refused", "cannot listen on \(address): \(String(cString: strerror(errno)))",
+        500, "listen.refused", "cannot listen on \(address): \(String(cString: strerror(cause)))",
         remedy: "choose another port with \(option)")
     }
   }
 
   /// True as soon as something accepts connections there.
   static func isAccepting(_ address: ListenAddress) -> Bool {
-    guard let info = lookUp(address.isWildcard ? "127.0.0.1" : address.host, port: address.port) else { return false }
+    guard let info = lookUp(address.local.host, port: address.port) else { return false }
     defer { freeaddrinfo(info) }
     let descriptor = socket(info.pointee.ai_family, info.pointee.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { return false }

@@ -89,7 +89,7 @@ package final class BrokerProcess: Sendable {
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0 && errno == EINTR {}
         if !state.withLock({ $0.isStopping }) {
-          note("mosquitto ended with wait status \(status); its words are in \(logPath)")
+          note("mosquitto ended with wait status \(status); its words are in \(log.path)")
         }
       }
       let isStopping = state.withLock { state in
@@ -118,15 +118,16 @@ package final class BrokerProcess: Sendable {
 
   // MARK: - One process
 
-  private var logPath: String { "\(configuration.directory)/mosquitto.log" }
+  var log: BrokerLog { BrokerLog(path: "\(configuration.directory)/mosquitto.log") }
   private var processPath: String { "\(configuration.directory)/mosquitto.pid" }
 
   private func spawn() throws(Refusal) {
+    log.bound()
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_addopen(&actions, 1, logPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+    posix_spawn_file_actions_addopen(&actions, 1, log.path, O_WRONLY | O_CREAT | O_APPEND, 0o600)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -140,6 +141,8 @@ package final class BrokerProcess: Sendable {
     posix_spawnattr_setsigdefault(&attributes, &signals)
     posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    // A broker that outlives a killed service must not keep what that was started with.
+    Descriptors.closeOnExec()
     var process: pid_t = 0
     let status = withArguments([executable, "-c", configuration.path]) { arguments in
       posix_spawn(&process, executable, &actions, &attributes, arguments, environ)

@@ -4,28 +4,31 @@ import WherryWire
 
 /// The dashboard's values, ready for the template: words and numbers, no decisions left.
 struct DashboardPage {
+  /// Of the newest, and of older ones that have not ended.
   static let deploymentsMaximum = 12
   /// More than a person reads; the counts above the table are of all.
   static let devicesMaximum = 200
+  static let failingMaximum = 50
 
-  let fleet: FleetSummary
-  let devices: [DeviceSummary]
-  let deployments: [DeploymentSummary]
+  let overview: FleetOverview
+  private var fleet: FleetSummary { overview.fleet }
 
-  init(of engine: InventoryEngine) async throws {
-    fleet = try await engine.fleet()
-    devices = try await engine.devices(limit: Self.devicesMaximum)
-    deployments = try await engine.deployments(limit: Self.deploymentsMaximum)
+  init(of engine: InventoryEngine, devicesMaximum: Int = Self.devicesMaximum) async throws {
+    overview = try await engine.overview(
+      devices: devicesMaximum, deployments: Self.deploymentsMaximum, failing: Self.failingMaximum)
   }
 
   var values: [String: Any] {
+    let devices = overview.devices
     let columns = Set(devices.flatMap { $0.components.map(\.name) }).sorted()
     let failures = failures()
+    let failuresMore = max(0, overview.failingCount - overview.failing.count)
     return [
       "cards": cards, "hasDevices": !devices.isEmpty, "columns": columns.map(\.rawValue),
       "devices": devices.map { row($0, columns: columns) }, "more": max(0, fleet.devices - devices.count),
-      "hasMore": fleet.devices > devices.count, "hasDeployments": !deployments.isEmpty,
-      "deployments": deployments.map(article), "hasFailures": !failures.isEmpty, "failures": failures,
+      "hasMore": fleet.devices > devices.count, "hasDeployments": !overview.deployments.isEmpty,
+      "deployments": overview.deployments.map(article), "hasFailures": !failures.isEmpty, "failures": failures,
+      "hasMoreFailures": failuresMore > 0, "failuresMore": failuresMore,
     ]
   }
 
@@ -35,7 +38,7 @@ struct DashboardPage {
     }
     let failing = count(.errored, .broken)
     func deployments(_ states: DeploymentState...) -> Int {
-      self.deployments.filter { summary in states.contains { $0.rawValue == summary.state } }.count
+      states.reduce(0) { $0 + (overview.deploymentCounts[$1] ?? 0) }
     }
     let active = deployments(.rolling, .paused)
     let halted = deployments(.halted)
@@ -103,10 +106,8 @@ struct DashboardPage {
 
   /// What is wrong now: of devices and of their components, with the last words of what failed.
   private func failures() -> [[String: Any]] {
-    devices.flatMap { device in
-      var seen: Set<Failure> = []
-      let all = [device.failure] + device.components.map(\.failure)
-      return all.compactMap { $0 }.filter { seen.insert($0).inserted }.map { failure in
+    overview.failing.flatMap { device in
+      device.failures.map { failure in
         var values: [String: Any] = [
           "device": device.name.rawValue, "class": failure.failureClass.rawValue, "code": failure.code,
           "message": failure.message,

@@ -96,6 +96,8 @@ enum DashboardTemplates {
     {{#log}}<pre>{{.}}</pre>{{/log}}
     </article>
     {{/failures}}
+    {{#hasMoreFailures}}<p class="empty">and {{failuresMore}} more devices with failures: \
+    <code>wherry device list</code></p>{{/hasMoreFailures}}
     </section>
     {{/hasFailures}}
     """

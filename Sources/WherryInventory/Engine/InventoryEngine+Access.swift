@@ -13,18 +13,6 @@ extension InventoryEngine {
     try database.token(hash: SecretToken.hash(token))
   }
 
-  /// The admin token, if there is none yet: the one moment when it exists in clear.
-  package func makeFirstToken() throws -> String? {
-    guard try !database.hasTokens() else { return nil }
-    let token = SecretToken.make(prefix: "wherry_")
-    let now = environment.now()
-    try commit {
-      try database.setToken(OperatorToken(name: "admin", role: .admin), hash: SecretToken.hash(token), at: now)
-      try database.audit("token.create", subject: "admin", actor: "wherry-inventory", at: now)
-    }
-    return token
-  }
-
   /// A cookie's value for a person who showed a token.
   package func openSession(token: String) throws -> String? {
     guard let owner = try operatorToken(token) else { return nil }
@@ -71,7 +59,10 @@ extension InventoryEngine {
     return summary(of: record, claim: claim.text)
   }
 
-  package func claims() throws -> [ClaimSummary] { try database.claims().map { summary(of: $0, claim: nil) } }
+  /// Those that can still be used: neither used up nor expired.
+  package func claims() throws -> [ClaimSummary] {
+    try database.claims(usableAt: environment.now()).map { summary(of: $0, claim: nil) }
+  }
 
   package func removeClaim(_ id: String, by actor: String) throws {
     let now = environment.now()

@@ -20,7 +20,7 @@ extension InventoryEngine {
         409, "device.offline", isConnected ? "\(name) is offline" : "the service has no connection to its broker",
         remedy: "try again when `wherry device list` shows it online")
     }
-    let id = randomBytes(8).map { String($0, radix: 16) }.joined()
+    let id = Self.commandPrefix(of: name) + randomBytes(8).map { String($0, radix: 16) }.joined()
     let now = environment.now()
     try database.audit("command.\(body.verb)", subject: name.rawValue, actor: actor, detail: body.detail, at: now)
     let (stream, continuation) = AsyncStream.makeStream(
@@ -40,8 +40,13 @@ extension InventoryEngine {
         expirySeconds: UInt32(Self.commandSeconds)))
   }
 
-  func deliver(_ result: CommandResult) {
-    guard let stream = commandStreams[result.id] else { return }
+  /// A command's id begins with the device's name: its answers come from that device only, and its stream is found
+  /// when the device goes away. No name has a slash in it.
+  private static func commandPrefix(of device: DeviceName) -> String { "\(device)/" }
+
+  /// What another device says in this one's name is dropped.
+  func deliver(_ result: CommandResult, from device: DeviceName) {
+    guard result.id.hasPrefix(Self.commandPrefix(of: device)), let stream = commandStreams[result.id] else { return }
     if case .dropped = stream.yield(result) {
       stream.finish()
       return
@@ -50,6 +55,28 @@ extension InventoryEngine {
       commandStreams[result.id] = nil
       stream.finish()
     }
+  }
+
+  /// Ends what the device was still answering: it went offline, its agent began anew and knows of no command, or it was
+  /// removed. `why` is the beginning of a sentence: "kiosk-1 went offline".
+  func endStreams(of device: DeviceName, why: String) {
+    let prefix = Self.commandPrefix(of: device)
+    for id in commandStreams.keys.filter({ $0.hasPrefix(prefix) }) { endStream(id, why: why) }
+  }
+
+  /// Ends what any device was still answering: the answers have no way to come any more.
+  func endAllStreams(why: String) {
+    for id in Array(commandStreams.keys) { endStream(id, why: why) }
+  }
+
+  /// Readers get the reason as their last result.
+  private func endStream(_ id: String, why: String) {
+    guard let stream = commandStreams.removeValue(forKey: id) else { return }
+    let failure = Failure(
+      .timeout, code: "device.lost", message: "\(why) before it had answered to the end",
+      remedy: "try again when `wherry device list` shows it online")
+    stream.yield(CommandResult(id: id, sequence: 0, lines: [], isLast: true, failure: failure))
+    stream.finish()
   }
 
   /// The reader went away before the last result: the device need not go on.

@@ -51,22 +51,45 @@ extension InventoryEngine {
       }
       return Publication(summary: summary(of: known), isNew: false)
     }
+    try requireDistinctOrder(recipe)
+    try requireReadable(recipe)
     let now = environment.now()
     let record = ComponentRecord(recipe: recipe, digest: digest, source: request.recipe, createdAt: now)
-    try commit {
+    catalog = try commit {
       try database.insert(record)
       try database.audit(
         "component.publish", subject: recipe.name.rawValue, actor: actor, detail: "\(recipe.version) \(digest)", at: now
       )
+      // Read back before the commit: a version that the next start could not read must never be stored.
+      return Catalog(entries: try database.components().map { CatalogEntry(recipe: $0.recipe, digest: $0.digest) })
     }
-    try reloadCatalog()
+    // A newer version may satisfy a dependency that a memoised plan has resolved to an older one.
+    planMemo.removeAll()
     return Publication(summary: summary(of: record), isNew: true)
   }
 
-  private func reloadCatalog() throws {
-    catalog = Catalog(entries: try database.components().map { CatalogEntry(recipe: $0.recipe, digest: $0.digest) })
-    // A newer version may satisfy a dependency that a memoised plan has resolved to an older one.
-    planMemo.removeAll()
+  /// Build metadata takes no part in the order of versions (semver.org §10): of two versions that differ only there
+  /// nobody could say which one is the newer.
+  private func requireDistinctOrder(_ recipe: Recipe) throws(Refusal) {
+    let twin = catalog.versions(of: recipe.name).first { !($0 < recipe.version) && !(recipe.version < $0) }
+    guard let twin else { return }
+    throw Refusal(
+      409, "component.conflict",
+      "\(recipe.name) \(recipe.version) differs from the published \(twin) in its build metadata only, which takes no "
+        + "part in the order of versions",
+      remedy: "raise ComponentVersion before the + and publish again")
+  }
+
+  /// The canonical text is what is stored and what every later start reads.
+  private func requireReadable(_ recipe: Recipe) throws(Refusal) {
+    let bytes = recipe.json.canonicalBytes
+    do {
+      _ = try Recipe(JSONCursor(JSON(parsing: bytes, limits: JSONLimits(bytesMaximum: bytes.count))))
+    } catch {
+      throw Refusal(
+        422, "recipe.invalid", "the recipe of \(recipe.name) \(recipe.version) cannot be stored: \(error)",
+        remedy: "mend the recipe; `wherry component validate` checks it without publishing")
+    }
   }
 
   private func read(_ request: PublicationRequest) throws -> Recipe {
@@ -91,31 +114,49 @@ extension InventoryEngine {
   }
 
   private func complete(_ artifact: Artifact, of recipe: Recipe, request: PublicationRequest) throws -> Artifact {
-    var artifact = artifact
     let place = "artifact \(artifact.uri) of \(recipe.name) \(recipe.version)"
-    let isOwn = artifact.uri.hasPrefix("wherry:")
-    if isOwn, let file = request.artifacts[String(artifact.uri.dropFirst(7))] ?? request.artifacts[artifact.fileName] {
-      guard artifact.digest == nil || artifact.digest == file.digest else {
-        throw Refusal(
-          422, "artifact.digestMismatch", "\(place) has not the digest that the recipe says",
-          remedy: "correct the Digest in the recipe or the file")
-      }
-      artifact.digest = file.digest
-      artifact.size = file.size
-    }
-    if artifact.uri.hasPrefix("docker:") { return artifact }
-    guard let digest = artifact.digest, artifact.size != nil else {
+    let scheme = artifact.uri.prefix { $0 != ":" }.lowercased()
+    if ["docker", "oci"].contains(scheme) { return artifact }
+    // Devices fetch everything else from here, whatever scheme the recipe writes (PlanComposer).
+    guard scheme == "https" else { return try completeOwn(artifact, place: place, request: request) }
+    guard artifact.digest != nil, artifact.size != nil else {
       throw Refusal(
         422, "artifact.incomplete", "\(place) has no digest and size",
-        remedy: isOwn
-          ? "publish with `wherry component publish DIRECTORY` and put the file beside the recipe"
-          : "add Digest (sha256:…) and Size (bytes) to the artifact in the recipe")
+        remedy: "add Digest (sha256:…) and Size (bytes) to the artifact in the recipe")
     }
-    guard !isOwn || environment.blobs.contains(digest) else {
+    return artifact
+  }
+
+  /// A file of the service's own store: the store knows its size, whatever the recipe or the request say.
+  private func completeOwn(
+    _ artifact: Artifact, place: String, request: PublicationRequest
+  ) throws(Refusal) -> Artifact {
+    let name = String(artifact.uri.drop { $0 != ":" }.dropFirst())
+    let file = request.artifacts[name] ?? request.artifacts[artifact.fileName]
+    guard let digest = file?.digest ?? artifact.digest else {
+      throw Refusal(
+        422, "artifact.incomplete", "\(place) has no digest",
+        remedy: "write its Uri as `wherry:FILE`, put the file beside the recipe and publish with "
+          + "`wherry component publish DIRECTORY`")
+    }
+    guard artifact.digest == nil || artifact.digest == digest else {
+      throw Refusal(
+        422, "artifact.digestMismatch", "\(place) has not the digest that the recipe says",
+        remedy: "correct the Digest in the recipe or the file")
+    }
+    guard let size = environment.blobs.size(of: digest) else {
       throw Refusal(
         422, "artifact.missing", "\(place) was not uploaded: there is no blob \(digest)",
         remedy: "upload it with PUT /v1/blobs/\(digest) first")
     }
+    for claimed in [file?.size, artifact.size].compactMap({ $0 }) where claimed != size {
+      throw Refusal(
+        422, "artifact.sizeMismatch", "\(place) is said to have \(claimed) bytes, and the uploaded blob has \(size)",
+        remedy: "correct the size or leave it out")
+    }
+    var artifact = artifact
+    artifact.digest = digest
+    artifact.size = size
     return artifact
   }
 

@@ -8,28 +8,27 @@ extension InventoryEngine {
   /// Resolves versions, pins images, tries the plan of every kind of device in the target, and only then creates the
   /// deployment and opens its first wave: a deployment that cannot work is refused whole.
   package func deploy(_ request: DeploymentRequest, by actor: String) async throws -> DeploymentSummary {
-    let draft = Deployment(
+    let deployment = Deployment(
       id: DeploymentID(0), target: request.target, components: try exactVersions(request.components),
       rollout: request.rollout, apply: request.apply)
-    try requireTarget(draft.target)
-    let pins = try await pinImages(of: draft, kinds: try kinds(in: draft.target))
+    try requireTarget(deployment.target)
+    let kinds = try kinds(in: deployment.target)
+    var draft = DeploymentDraft(deployment: deployment)
+    for kind in kinds { draft.versions[kind.platform.key] = ownVersions(of: deployment, on: kind.platform) }
+    draft.images = try await pinImages(of: draft, kinds: kinds)
     // The world may have moved while registries answered: everything below looks again.
-    try requireTarget(draft.target)
+    try requireTarget(deployment.target)
     let now = environment.now()
     return try commit {
-      let devices = try devices(in: draft.target)
-      try requirePlans(for: draft, devices: devices, pins: pins)
-      try supersede(draft.target, at: now)
-      let id = try create(draft, devices: devices, at: now)
-      for (platform, images) in pins {
-        for (reference, image) in images.sorted(by: { $0.key < $1.key }) {
-          try database.pin(image, reference: reference, deployment: id, platform: platform)
-        }
-      }
+      let devices = try devices(in: deployment.target)
+      let resolutions = try requirePlans(for: draft, devices: devices)
+      try supersede(deployment.target, at: now)
+      let id = try create(deployment, devices: devices, at: now)
+      try keep(draft, resolutions, as: id)
       try drive(id, .start, at: now)
-      let names = draft.components.map { "\($0.key)=\($0.value.requirement)" }.sorted().joined(separator: " ")
+      let names = deployment.components.map { "\($0.key)=\($0.value.requirement)" }.sorted().joined(separator: " ")
       try database.audit(
-        "deployment.create", subject: "\(id)", actor: actor, detail: "\(draft.target) \(names)", at: now)
+        "deployment.create", subject: "\(id)", actor: actor, detail: "\(deployment.target) \(names)", at: now)
       return try summary(of: id)
     }
   }
@@ -94,7 +93,10 @@ extension InventoryEngine {
           404, "component.unknown", "no version of \(name) was published",
           remedy: "publish it with `wherry component publish`, or see `wherry component list` for the spelling")
       }
-      guard let version = versions.first(where: { component.requirement.contains($0) }) else {
+      // Of versions that differ in build metadata only, the one that is written out is meant.
+      let isWritten = { (version: Version) in version.description == component.requirement.text }
+      guard let version = versions.first(where: isWritten) ?? versions.first(where: component.requirement.contains)
+      else {
         throw Refusal(
           404, "component.noVersion", "no published version of \(name) satisfies \(component.requirement)",
           remedy: "there are \(versions.prefix(5).map(\.description).joined(separator: ", "))")
@@ -133,23 +135,22 @@ extension InventoryEngine {
     return DeviceKind(platform: device.platform, others: others.sorted())
   }
 
-  private func kinds(in target: DeploymentTarget) throws -> [DeviceKind: DeviceName] {
-    var kinds: [DeviceKind: DeviceName] = [:]
-    for device in try devices(in: target).reversed() { kinds[try kind(of: device, in: target)] = device.name }
-    return kinds
+  private func kinds(in target: DeploymentTarget) throws -> Set<DeviceKind> {
+    Set(try devices(in: target).map { try kind(of: $0, in: target) })
   }
 
+  /// What each kind of device would run.
   private func requirePlans(
-    for draft: Deployment, devices: [DeviceRecord], pins: [String: [String: PlannedImage]]
-  ) throws {
+    for draft: DeploymentDraft, devices: [DeviceRecord]
+  ) throws -> [DeviceKind: [ComponentName: Version]] {
     var problems: [String] = []
+    var resolutions: [DeviceKind: [ComponentName: Version]] = [:]
     var seen: Set<DeviceKind> = []
     for device in devices {
-      let kind = try kind(of: device, in: draft.target)
+      let kind = try kind(of: device, in: draft.deployment.target)
       guard seen.insert(kind).inserted else { continue }
       do {
-        _ = try composedPlan(
-          kind.others, platform: kind.platform, extra: draft, images: pins[kind.platform.key] ?? [:])
+        resolutions[kind] = try compose(kind.others, on: kind.platform, with: draft).versions
       } catch let failure as Failure {
         problems.append("\(device.name): \(failure.message)")
       }
@@ -157,90 +158,10 @@ extension InventoryEngine {
     guard problems.isEmpty else {
       throw Refusal(
         422, "plan.impossible", "no plan can be made for \(problems[0])",
-        remedy: "deploy versions that fit together and to the platforms of all devices of \(draft.target)",
+        remedy: "deploy versions that fit together and to the platforms of all devices of \(draft.deployment.target)",
         errors: problems)
     }
-  }
-
-  // MARK: - Images
-
-  /// Every image that the draft brings to each kind of device, resolved to digests now: the tag may move later, the
-  /// deployment does not.
-  private func pinImages(
-    of draft: Deployment, kinds: [DeviceKind: DeviceName]
-  ) async throws -> [String: [String: PlannedImage]] {
-    var wanted: [Platform: Set<String>] = [:]
-    for kind in kinds.keys { wanted[kind.platform, default: []].formUnion(try imageReferences(of: draft, for: kind)) }
-    var pins: [String: [String: PlannedImage]] = [:]
-    for (platform, references) in wanted {
-      for reference in references.sorted() {
-        do {
-          pins[platform.key, default: [:]][reference] = try await environment.images.pin(reference, platform: platform)
-        } catch {
-          throw Self.notPinned(reference, error)
-        }
-      }
-    }
-    return pins
-  }
-
-  private static func notPinned(_ reference: String, _ error: any Error) -> Refusal {
-    if let failure = error as? Failure {
-      return Refusal(502, failure.code, failure.message, remedy: failure.remedy)
-    }
-    return Refusal(
-      502, "image.unresolved", "the image \(reference) could not be resolved: \(error)",
-      remedy: "see that its registry is up and has it")
-  }
-
-  /// Images of the components that this deployment brings, dependencies included, and of those that its presence
-  /// changes in the other deployments of the device, as far as these have not pinned them.
-  private func imageReferences(of draft: Deployment, for kind: DeviceKind) throws -> Set<String> {
-    let own = try? references(roots: [draft], platform: kind.platform)
-    var others: [Deployment] = []
-    var pinned: Set<String> = []
-    for id in kind.others {
-      if let deployment = try rollout(id)?.record.deployment { others.append(deployment) }
-      pinned.formUnion(try database.images(of: id, platform: kind.platform.key).keys)
-    }
-    // A combination that cannot be resolved is refused with its reasons when the plan is tried.
-    let all = try? references(roots: others + [draft], platform: kind.platform)
-    return (own ?? []).union((all ?? []).subtracting(pinned))
-  }
-
-  private func references(roots: [Deployment], platform: Platform) throws -> Set<String> {
-    let requirements = roots.flatMap { deployment in
-      deployment.components.map {
-        RootRequirement(
-          component: $0.key, requirement: $0.value.requirement, source: deployment.roots.source)
-      }
-    }
-    let versions = try Resolver.resolve(roots: requirements, catalog: catalog, platform: platform)
-    var references: Set<String> = []
-    for (name, version) in versions {
-      guard let recipe = catalog[name, version], let manifest = ManifestSelector.select(recipe, for: platform),
-        let container = manifest.container
-      else { continue }
-      references.insert(container.image)
-    }
-    return references
-  }
-
-  /// For a device of a new platform that joins a target: pins what its deployment lacks there. Failing is no reason
-  /// to refuse the device; the rollout then says what is missing.
-  func pinImages(joining target: DeploymentTarget, platform: Platform) async {
-    do {
-      guard let record = try currentDeployment(of: target) else { return }
-      let id = record.deployment.id
-      let kind = DeviceKind(platform: platform, others: [])
-      let known = try database.images(of: id, platform: platform.key)
-      for reference in try imageReferences(of: record.deployment, for: kind).sorted() where known[reference] == nil {
-        let image = try await environment.images.pin(reference, platform: platform)
-        try commit { try database.pin(image, reference: reference, deployment: id, platform: platform.key) }
-      }
-    } catch {
-      environment.note("images of the deployment to \(target) could not be pinned for a new platform: \(error)")
-    }
+    return resolutions
   }
 }
 

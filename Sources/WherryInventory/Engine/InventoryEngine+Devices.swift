@@ -22,13 +22,17 @@ extension InventoryEngine {
     return devices.map { summary(of: $0, groups: groups[$0.name] ?? []) }
   }
 
-  /// It loses its rights at the broker and the blobs at once; what runs on it goes on running.
+  /// It loses its rights at the broker and the blobs at once, and the claim that would give them back; what runs on it
+  /// goes on running.
   package func removeDevice(_ name: DeviceName, by actor: String) throws {
     guard try database.device(name) != nil else { throw Self.noDevice(name) }
     let now = environment.now()
     let revoked = try commit {
       for id in try activeRollouts(of: name) { try drive(id, .left(name), at: now) }
       try database.removeDevice(name)
+      for claim in try database.removeClaims(of: name) {
+        try database.audit("claim.revoke", subject: claim, actor: actor, detail: "with device \(name)", at: now)
+      }
       for topic in [Topic.desired(name), Topic.presence(name)] {
         try send(BusMessage(topic: topic, payload: [], qos: 1, isRetained: true))
       }
@@ -36,6 +40,7 @@ extension InventoryEngine {
       return try setRevoked(name, true)
     }
     environment.revoke(revoked)
+    endStreams(of: name, why: "\(name) was removed")
   }
 
   package func revokedDevices() throws -> [String] {
@@ -55,28 +60,19 @@ extension InventoryEngine {
   package func provision(_ request: ProvisioningRequest, token: String) async throws -> ProvisioningResponse {
     let requestDigest = SHA256.digest(of: request.json.canonicalBytes)
     let claim = try usableClaim(token, request: request, digest: requestDigest)
-    guard request.device != Identity.serviceName else {
-      throw Refusal(
-        409, "device.reserved", "\(request.device) is the service's own name", remedy: "choose another name")
-    }
-    let isRepeated = claim.lastRequest == requestDigest
-    if !isRepeated, claim.device == nil, try database.device(request.device) != nil {
-      throw Refusal(
-        409, "device.exists", "a device named \(request.device) is in the inventory already",
-        remedy: "choose another name, or create a claim for exactly this device to provision it again")
-    }
-    let certificate = try sign(request)
     for group in claim.groups { await pinImages(joining: .group(group), platform: request.platform) }
     let now = environment.now()
-    let revoked = try commit {
-      // Others may have used the claim while registries answered.
+    let (certificate, revoked) = try commit {
+      // Others may have used the claim, or taken the name, while registries answered.
       let claim = try usableClaim(token, request: request, digest: requestDigest)
-      try enroll(request, certificate: certificate, claim: claim, at: now)
-      if claim.lastRequest != requestDigest {
+      let certificate = try sign(request)
+      // Asked before the device is enrolled: a claim whose device was removed is used anew.
+      if try !isRepeated(request, digest: requestDigest, of: claim) {
         try database.recordUse(of: claim, by: request.device, request: requestDigest)
       }
+      try enroll(request, certificate: certificate, claim: claim, at: now)
       try database.audit("device.provision", subject: request.device.rawValue, actor: "claim \(claim.id)", at: now)
-      return try setRevoked(request.device, false)
+      return (certificate, try setRevoked(request.device, false))
     }
     environment.revoke(revoked)
     return response(request.device, certificate: certificate)
@@ -89,11 +85,16 @@ extension InventoryEngine {
       name: request.device, platform: request.platform,
       labels: claim.labels.merging(request.labels) { ofClaim, _ in ofClaim },
       certificate: Certificate.fingerprint(pem: certificate)?.description ?? "", createdAt: now)
+    let known = try database.device(device.name)
     try database.provision(device)
     for group in claim.groups {
       try database.createGroup(group, at: now)
       if try database.add(device.name, to: group) { try join(device.name, .group(group), at: now) }
     }
+    // It may come back empty: it gets what worked there, and not the order that it was given last, which may be the one
+    // that failed. Joining a group may have given it that already.
+    guard let known, let current = try database.device(device.name) else { return }
+    if current.generation == known.generation { try orderAnew(current, at: now) }
   }
 
   /// A new certificate for a device that still has a valid one.
@@ -130,6 +131,7 @@ extension InventoryEngine {
       brokerPort: environment.endpoints.brokerPort, deviceURL: environment.endpoints.deviceURL)
   }
 
+  /// The claim, if it lets this request in as things are now.
   private func usableClaim(
     _ token: String, request: ProvisioningRequest, digest: Digest
   ) throws -> ClaimRecord {
@@ -144,10 +146,26 @@ extension InventoryEngine {
       throw Refusal(
         403, "claim.otherDevice", "the claim \(claim.id) is for another device than \(request.device)", remedy: remedy)
     }
-    let isRepeated = claim.lastDevice == request.device && claim.lastRequest == digest
+    let isRepeated = try isRepeated(request, digest: digest, of: claim)
     guard claim.usesLeft > 0 || isRepeated else {
       throw Refusal(403, "claim.used", "the claim \(claim.id) has been used up", remedy: remedy)
     }
+    guard request.device != Identity.serviceName else {
+      throw Refusal(
+        409, "device.reserved", "\(request.device) is the service's own name", remedy: "choose another name")
+    }
+    if !isRepeated, claim.device == nil, try database.device(request.device) != nil {
+      throw Refusal(
+        409, "device.exists", "a device named \(request.device) is in the inventory already",
+        remedy: "choose another name, or create a claim for exactly this device to provision it again")
+    }
     return claim
+  }
+
+  /// The same request again, because its answer was lost on the way. Once the device was removed there is nothing to
+  /// repeat: it would take back the rights that it lost.
+  private func isRepeated(_ request: ProvisioningRequest, digest: Digest, of claim: ClaimRecord) throws -> Bool {
+    guard claim.lastDevice == request.device, claim.lastRequest == digest else { return false }
+    return try database.device(request.device) != nil
   }
 }

@@ -36,8 +36,9 @@ extension InventoryEngine {
     let now = environment.now()
     try commit {
       let target = DeploymentTarget.group(name)
-      for device in try database.members(of: name) { try leave(device, target, at: now) }
+      // Before anybody leaves: a place that becomes free in a rollout under way would go to the next device.
       try retire(target, at: now)
+      for device in try database.members(of: name) { try leave(device, target, at: now) }
       try database.removeGroup(name)
       try database.audit("group.remove", subject: name.rawValue, actor: actor, at: now)
     }

@@ -11,7 +11,16 @@ extension InventoryEngine {
   /// Gives the device the plan that its assignments call for, under its next generation.
   func order(_ device: DeviceRecord, at now: Instant) throws {
     let plan = try composedPlan(for: device)
-    try issue(device.name, generation: device.generation.next, plan: plan, at: now)
+    try issue(device.name, generation: device.nextGeneration, plan: plan, at: now)
+  }
+
+  /// For a device that may be empty, or that has seen more generations than the service gave: what its assignments call
+  /// for now. What it was told last may be what failed there, and is not repeated.
+  func orderAnew(_ device: DeviceRecord, at now: Instant) throws {
+    guard device.plan != nil else { return }
+    do { try order(device, at: now) } catch let failure as Failure {
+      environment.note("no plan can be made for \(device.name) any more: \(failure)")
+    }
   }
 
   func issue(_ device: DeviceName, generation: Generation, plan: ComposedPlan, at now: Instant) throws {
@@ -47,6 +56,13 @@ extension InventoryEngine {
     try issue(device.name, generation: device.generation, plan: ComposedPlan(digest: digest, text: text), at: now)
   }
 
+  /// Unless the device has spoken of it, or it is still owed to the broker.
+  func repeatOrderIfLost(to device: DeviceRecord, at now: Instant) throws {
+    let reported = device.report?.generation ?? Generation(0)
+    guard reported < device.generation, try !database.isOwed(Topic.desired(device.name)) else { return }
+    try repeatOrder(to: device, at: now)
+  }
+
   /// Orders are good for a year; those that expire within half of that are signed again.
   package func renewOrders() throws {
     let now = environment.now()
@@ -63,15 +79,21 @@ extension InventoryEngine {
 
   func composedPlan(for device: DeviceRecord) throws -> ComposedPlan {
     let deployments = try database.assignments(of: device.name).map(\.deployment).sorted()
-    return try composedPlan(deployments, platform: device.platform, extra: nil, images: [:])
+    let key = PlanKey(deployments: deployments, platform: device.platform.key)
+    if let plan = planMemo[key] { return plan }
+    let (plan, versions) = try compose(deployments, on: device.platform)
+    if !deployments.isEmpty { try database.addResolution(versions, of: deployments, platform: key.platform) }
+    try store(plan)
+    if planMemo.count >= Self.memoMaximum { planMemo.removeAll() }
+    planMemo[key] = plan
+    return plan
   }
 
-  /// `extra` is a deployment that is not stored yet, with its `images`: the dry run before it is created.
-  func composedPlan(
-    _ deployments: [DeploymentID], platform: Platform, extra: Deployment?, images: [String: PlannedImage]
-  ) throws -> ComposedPlan {
-    let key = PlanKey(deployments: deployments, platform: platform.key)
-    if extra == nil, let plan = planMemo[key] { return plan }
+  /// The plan and the version of each of its components. `draft` is a deployment that is not stored yet: the dry run
+  /// before it is created.
+  func compose(
+    _ deployments: [DeploymentID], on platform: Platform, with draft: DeploymentDraft? = nil
+  ) throws -> (plan: ComposedPlan, versions: [ComponentName: Version]) {
     var roots: [DeploymentRoots] = []
     var pins: [String: PlannedImage] = [:]
     for id in deployments {
@@ -80,24 +102,21 @@ extension InventoryEngine {
       // Ascending: where two deployments pinned one tag differently, the newer pin holds.
       pins.merge(try database.images(of: id, platform: platform.key)) { _, newer in newer }
     }
-    if let extra {
-      roots.append(extra.roots)
-      pins.merge(images) { _, newer in newer }
+    if let draft {
+      roots.append(draft.deployment.roots)
+      pins.merge(draft.images[platform.key] ?? [:]) { _, newer in newer }
     }
-    let plan = try composeChecked(roots, platform: platform, images: pins)
-    guard extra == nil else { return plan }
-    try store(plan)
-    if planMemo.count >= Self.memoMaximum { planMemo.removeAll() }
-    planMemo[key] = plan
-    return plan
+    let choices = try choices(of: deployments, on: platform, with: draft)
+    return try composeChecked(roots, platform: platform, images: pins, preferring: choices)
   }
 
   private func composeChecked(
-    _ roots: [DeploymentRoots], platform: Platform, images: [String: PlannedImage]
-  ) throws -> ComposedPlan {
+    _ roots: [DeploymentRoots], platform: Platform, images: [String: PlannedImage],
+    preferring choices: [[ComponentName: Version]]
+  ) throws -> (plan: ComposedPlan, versions: [ComponentName: Version]) {
     let plan: Plan
     do {
-      plan = try PlanComposer.compose(roots: roots, catalog: catalog, platform: platform, images: images)
+      plan = try composed(roots, platform: platform, images: images, preferring: choices)
     } catch {
       throw Failure(
         .rejected, code: "plan.impossible", message: "\(error)",
@@ -112,12 +131,37 @@ extension InventoryEngine {
     }
     statistics.plansComposed += 1
     let text = plan.canonical
-    return ComposedPlan(digest: SHA256.digest(of: text), text: text)
+    let versions = plan.components.map { ($0.name, $0.version) }
+    return (
+      ComposedPlan(digest: SHA256.digest(of: text), text: text), Dictionary(versions, uniquingKeysWith: { $1 })
+    )
+  }
+
+  private func composed(
+    _ roots: [DeploymentRoots], platform: Platform, images: [String: PlannedImage],
+    preferring choices: [[ComponentName: Version]]
+  ) throws(PlanningFailure) -> Plan {
+    do throws(PlanningFailure) {
+      return try PlanComposer.compose(
+        roots: roots, catalog: catalog.preferring(choices), platform: platform, images: images)
+    } catch {
+      switch error {
+      // Once more for the reasons: people read them with the newest version first.
+      case .resolution:
+        return try PlanComposer.compose(roots: roots, catalog: catalog, platform: platform, images: images)
+      case .impossible: throw error
+      }
+    }
   }
 
   private func store(_ plan: ComposedPlan) throws {
     try database.storePlan(plan.text, digest: plan.digest, at: environment.now())
   }
+}
+
+extension DeviceRecord {
+  /// Above what it was told and above what it has seen: a service that was restored from a backup knows of fewer.
+  var nextGeneration: Generation { max(generation, report?.generation ?? Generation(0)).next }
 }
 
 extension Platform {

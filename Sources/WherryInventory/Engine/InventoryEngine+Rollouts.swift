@@ -14,7 +14,8 @@ extension InventoryEngine {
     return rollout
   }
 
-  /// After a restart: the machines of deployments that are under way, so that their timers run.
+  /// After a restart: the machines of deployments that are under way, so that their timers run. Those of completed
+  /// ones come into memory with the device that comes back to them.
   func loadRollouts() throws {
     for record in try database.deployments(in: [.rolling, .paused, .halted]) {
       _ = try rollout(record.deployment.id)
@@ -51,7 +52,7 @@ extension InventoryEngine {
     let old = try database.assignments(of: name).first { $0.target == deployment.target }
     try database.assign(
       AssignmentRecord(
-        device: name, target: deployment.target, deployment: deployment.id, generation: device.generation.next,
+        device: name, target: deployment.target, deployment: deployment.id, generation: device.nextGeneration,
         previous: old?.previous))
     do {
       try order(device, at: now)
@@ -69,7 +70,9 @@ extension InventoryEngine {
     let isCurrent = report.generation == device.generation
     // A deployment that the device has committed is not judged by what a later one does there.
     for assignment in assignments where assignment.previous != assignment.deployment {
-      let matches = !isCurrent || report.plan == nil || report.plan == device.plan
+      // Of an order that the service does not know, only the plan's digest tells what the device committed.
+      let isOld = report.generation < device.generation
+      let matches = isOld || report.plan == nil || report.plan == device.plan
       try drive(
         assignment.deployment, .reported(device.name, status, report.failure, digestMatches: matches), at: now)
     }

@@ -98,12 +98,20 @@ package actor InventoryEngine {
   var isStopped = false
   /// Since the broker's connection stands; nil once those that are missing were taken for offline.
   var presenceSeen: Set<DeviceName>?
+  /// The newest presence of devices of which it could not be stored: nobody says it again.
+  var unstored: [DeviceName: DeviceMessage] = [:]
+  /// Orders that the broker may have lost were not repeated yet on this connection.
+  var mustRepeatOrders = false
   var commandStreams: [String: AsyncStream<CommandResult>.Continuation] = [:]
   var watchers: [Int: AsyncStream<Void>.Continuation] = [:]
   var nextWatcher = 0
   var timer: Task<Void, Never>?
   var deliveredTimer: Task<Void, Never>?
   var presenceTimer: Task<Void, Never>?
+  var retryTimer: Task<Void, Never>?
+  /// The pause before the next retry.
+  var retryMilliseconds = InventoryEngine.retryMinimumMilliseconds
+  var retriedAt = Instant.zero
   var statistics = EngineStatistics()
 
   package init(database: sending InventoryDatabase, bus: any MessageBus, environment: EngineEnvironment) throws {
@@ -118,6 +126,7 @@ package actor InventoryEngine {
   package func start() throws {
     // Uploads that the last run did not finish.
     try environment.blobs.removePartials(except: [])
+    collectRegistryGarbageOrNote()
     try bus.start { [inbox, weak self] event in
       guard inbox.push(event), let self else { return }
       Task { await self.drain() }
@@ -130,7 +139,7 @@ package actor InventoryEngine {
     guard !isStopped else { return }
     flushDelivered()
     isStopped = true
-    for timer in [timer, deliveredTimer, presenceTimer] { timer?.cancel() }
+    for timer in [timer, deliveredTimer, presenceTimer, retryTimer] { timer?.cancel() }
     inbox.close()
     bus.stop()
     for stream in commandStreams.values { stream.finish() }
@@ -145,6 +154,7 @@ package actor InventoryEngine {
   /// Runs `body` and everything that it caused in one transaction, and only then tells the world.
   func commit<T>(_ body: () throws -> T) throws -> T {
     precondition(pending.isEmpty && changedRollouts.isEmpty, "a commit within a commit")
+    let counted = statistics
     do {
       let result = try database.transaction {
         let result = try body()
@@ -160,6 +170,7 @@ package actor InventoryEngine {
       return result
     } catch {
       // Memory follows the database: what was not committed never was.
+      statistics = counted
       pending.removeAll()
       changedRollouts.removeAll()
       rollouts.removeAll()
@@ -202,7 +213,7 @@ package actor InventoryEngine {
 
   /// One timer for the earliest deadline of all rollouts, set again after every commit.
   func armTimer() {
-    let deadline = rollouts.values.filter { !$0.record.state.isFinal }.compactMap(\.machine.nextDeadline).min()
+    let deadline = rollouts.values.filter(\.record.state.takesEvents).compactMap(\.machine.nextDeadline).min()
     timer?.cancel()
     guard let deadline else {
       timer = nil
@@ -226,56 +237,8 @@ package actor InventoryEngine {
         }
       }
     } catch {
-      environment.note("the rollouts' timer could not be handled: \(error)")
+      tryAgain("the rollouts' timer could not be handled", error)
     }
-  }
-}
-
-// MARK: - Deliveries and presence
-
-extension InventoryEngine {
-  /// A crash before this publishes messages again that the broker has, which changes nothing: so they need no
-  /// transaction, and no fsync, of their own.
-  static let deliveredMilliseconds = 500
-  /// A broker that stands has told us everyone's retained presence long before.
-  static let presenceSeconds = 30
-
-  func noteDelivered(_ message: OutboxMessage) {
-    delivered.append(message)
-    guard deliveredTimer == nil else { return }
-    deliveredTimer = Task { [weak self] in
-      try? await Task.sleep(for: .milliseconds(Self.deliveredMilliseconds))
-      await self?.flushDelivered()
-    }
-  }
-
-  package func flushDelivered() {
-    deliveredTimer = nil
-    guard !delivered.isEmpty, !isStopped else { return }
-    do { try commit {} } catch { environment.note("the outbox could not be emptied: \(error)") }
-  }
-
-  func expectPresence() {
-    presenceSeen = []
-    presenceTimer?.cancel()
-    presenceTimer = Task { [weak self] in
-      try? await Task.sleep(for: .seconds(Self.presenceSeconds))
-      guard !Task.isCancelled else { return }
-      await self?.settlePresence()
-    }
-  }
-
-  /// Who was online before and is silent since the connection stands went away while we, or the broker, were away.
-  package func settlePresence() {
-    guard let seen = presenceSeen, isConnected, !isStopped else { return }
-    presenceSeen = nil
-    do {
-      try commit {
-        for device in try database.devices() where device.isOnline && !seen.contains(device.name) {
-          try setPresence(Presence(isOnline: false), of: device, at: nil)
-        }
-      }
-    } catch { environment.note("presence could not be settled: \(error)") }
   }
 }
 

@@ -105,14 +105,16 @@ struct BlobRoutes: Sendable {
       body: try await FileIO().loadFile(path: path, range: range, context: context))
   }
 
-  private func servePlan(_ request: Request, _ digest: Digest) async throws -> Response {
+  func servePlan(_ request: Request, _ digest: Digest) async throws -> Response {
     guard let text = try await plan(digest) else {
       throw Refusal.notFound("blob \(digest)", remedy: "upload it, or publish the component that needs it again")
     }
     let bytes = Array(text.utf8)
     guard let range = try Self.range(request, size: bytes.count) else {
-      return Response(
+      let response = Response(
         status: .ok, headers: Self.headers(digest), body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+      // An answer to HEAD has no body; one would be taken for the beginning of the next answer.
+      return request.method == .head ? response.createHeadResponse() : response
     }
     var headers = Self.headers(digest)
     headers[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound)/\(bytes.count)"

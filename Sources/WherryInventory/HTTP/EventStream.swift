@@ -7,13 +7,13 @@ enum EventStream {
   static let pendingMaximum = 4_096
 
   struct Emitter: Sendable {
-    fileprivate let continuation: AsyncStream<String>.Continuation
+    let continuation: AsyncStream<String>.Continuation
 
     /// False once nobody reads any more.
     @discardableResult
     func data(_ text: String, event: String? = nil) -> Bool {
-      // A line break within data would end the field.
-      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { "data: \($0)\n" }.joined()
+      // A line break within data would end the field, and the text would go on as fields of its own.
+      let lines = EventStream.lines(of: text).map { "data: \($0)\n" }.joined()
       return raw((event.map { "event: \($0)\n" } ?? "") + lines + "\n")
     }
 
@@ -28,6 +28,26 @@ enum EventStream {
       @unknown default: return false
       }
     }
+  }
+
+  /// Lines end with LF, CR or both, as readers of a stream see it; a break at the end begins no further line. Bytes,
+  /// since CR and LF together are one `Character` and equal to neither.
+  static func lines(of text: String) -> [String] {
+    var lines: [String] = []
+    var line: [UInt8] = []
+    var previous: UInt8 = 0
+    for byte in text.utf8 {
+      switch byte {
+      case 0x0A where previous == 0x0D: break
+      case 0x0A, 0x0D:
+        lines.append(String(decoding: line, as: UTF8.self))
+        line.removeAll(keepingCapacity: true)
+      default: line.append(byte)
+      }
+      previous = byte
+    }
+    if !line.isEmpty || lines.isEmpty { lines.append(String(decoding: line, as: UTF8.self)) }
+    return lines
   }
 
   /// `produce` runs until it returns, the client goes away or the service shuts down; its task is then cancelled.

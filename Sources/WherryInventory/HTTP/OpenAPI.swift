@@ -34,7 +34,7 @@ enum OpenAPI {
     Operation(
       "post", "/v1/devices/{device}/restart", "Restart a component", takes: "ComponentReference", status: "204"),
     Operation("post", "/v1/claims", "Create a claim", takes: "ClaimRequest", gives: "ClaimSummary", status: "201"),
-    Operation("get", "/v1/claims", "Claims", gives: "[ClaimSummary]"),
+    Operation("get", "/v1/claims", "Claims that can still be used", gives: "[ClaimSummary]"),
     Operation("delete", "/v1/claims/{id}", "Revoke a claim", status: "204"),
     Operation(
       "post", "/v1/provision", "Exchange a claim and a CSR for a certificate", takes: "ProvisioningRequest",

@@ -22,6 +22,7 @@ struct OperatorRoutes: Sendable {
     addComponents(to: api)
     addGroups(to: api)
     addDeployments(to: api)
+    RegistryRoutes(engine: engine, blobs: blobs, note: note).add(to: router)
     return router
   }
 
@@ -72,8 +73,9 @@ struct OperatorRoutes: Sendable {
     api.post("devices/:device/restart") { [engine] request, context in
       let name = try await request.cursor().require("component").string()
       let command = CommandBody.restart(component: try ComponentName(validating: name))
-      let results = try await engine.command(command, to: try context.name("device"), by: context.actorName)
-      return try await DeviceLogs.firstResult(of: results)
+      let device: DeviceName = try context.name("device")
+      let results = try await engine.command(command, to: device, by: context.actorName)
+      return try await DeviceLogs.response(to: results, of: device)
     }
   }
 
@@ -134,7 +136,7 @@ struct OperatorRoutes: Sendable {
         guard let digest = Digest(try digestText.string()) else {
           throw digestText.fail("expected sha256: and 64 hexadecimal digits")
         }
-        files[name] = .init(digest: digest, size: try file.require("size").integer())
+        files[name] = .init(digest: digest, size: try file.require("size").size())
       }
       return PublicationRequest(
         recipe: try cursor.require("recipe").string(),

@@ -63,7 +63,8 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
     case let error as NameError:
       return .badRequest("\(error)", remedy: "correct the name")
     case let failure as Failure:
-      return Refusal(422, failure.code, failure.message, remedy: failure.remedy)
+      let status = failure.failureClass == .timeout ? 504 : 422
+      return Refusal(status, failure.code, failure.message, remedy: failure.remedy)
     case let error as any HTTPResponseError where error.status.code == 404:
       return .notFound("\(request.method) \(request.uri.path)", remedy: "/openapi.json lists what there is")
     case let error as any HTTPResponseError where error.status.code == 413:
@@ -101,6 +102,10 @@ extension Request {
 
 extension RequestContext {
   /// A path parameter as a name of its kind.
+  ///
+  /// Never inlined: Swift 6.3.1's optimiser crashes while it splits an async handler that has the validating
+  /// initialiser, which throws a typed error, inlined into it.
+  @inline(never)
   func name<Name: ValidatedName>(_ parameter: String, as kind: Name.Type = Name.self) throws -> Name {
     try Name(validating: try parameters.require(parameter))
   }

@@ -159,6 +159,8 @@ extension AgentNetwork {
     try route.request([
       RouteRequest.setUp(index), RouteRequest.addAddress(subnet.gateway, subnet: subnet, to: index),
     ])
+    // Of the whole machine, and left on by `tearDown`: whoever came to need it since (Docker, a VPN, another agent)
+    // would lose the network with it, and the kernel does not say who does.
     try switchOn("/proc/sys/net/ipv4/ip_forward")
     try switchOn("/proc/sys/net/ipv4/conf/\(bridge)/route_localnet")
     try table.install(attachments.values.filter { $0.namespace != nil || isLinked($0.lease) }.map(\.lease))

@@ -9,6 +9,7 @@ final class ArchiveReader {
   private let archive: OpaquePointer
   private let problem: UnpackProblem
   private let stream: LayerStream?
+  private let file: VerifiedFile?
   /// A zip may say that its names are UTF-8; in the C locale libarchive would then give none at all. So this thread
   /// is in another one for as long as this object lives.
   private let locale = newlocale(Int32(LC_CTYPE_MASK), "C.UTF-8", nil)
@@ -18,6 +19,7 @@ final class ArchiveReader {
   init(_ stream: LayerStream, problem: UnpackProblem) throws(Failure) {
     self.problem = problem
     self.stream = stream
+    file = nil
     localeBefore = uselocale(locale)
     archive = Self.make(.tar)
     let context = Unmanaged.passUnretained(stream).toOpaque()
@@ -33,9 +35,10 @@ final class ArchiveReader {
     guard code == ARCHIVE_OK else { throw reason() }
   }
 
-  /// A whole file, compressed or not. A zip's directory is at its end, so the file must be seekable.
-  init(descriptor: Int32, format: Format, problem: UnpackProblem) throws(Failure) {
+  /// A whole file, compressed or not. A zip's directory is at its end, so its reader goes back and forth.
+  init(_ file: VerifiedFile, format: Format, problem: UnpackProblem) throws(Failure) {
     self.problem = problem
+    self.file = file
     stream = nil
     localeBefore = uselocale(locale)
     archive = Self.make(format)
@@ -45,7 +48,29 @@ final class ArchiveReader {
       archive_read_support_filter_xz(archive)
       archive_read_support_filter_bzip2(archive)
     }
-    guard archive_read_open_fd(archive, descriptor, 1 << 16) == ARCHIVE_OK else { throw reason() }
+    setCallbacks(file)
+    guard archive_read_open1(archive) == ARCHIVE_OK else { throw reason() }
+  }
+
+  /// libarchive keeps an unretained pointer, and this object the file.
+  private func setCallbacks(_ file: VerifiedFile) {
+    archive_read_set_callback_data(archive, Unmanaged.passUnretained(file).toOpaque())
+    archive_read_set_read_callback(archive) { _, context, bytes in
+      guard let context, let bytes else { return -1 }
+      let file = Unmanaged<VerifiedFile>.fromOpaque(context).takeUnretainedValue()
+      guard let piece = file.next() else { return -1 }
+      bytes.pointee = piece.baseAddress
+      return piece.count
+    }
+    archive_read_set_skip_callback(archive) { _, context, count in
+      guard let context else { return 0 }
+      return Unmanaged<VerifiedFile>.fromOpaque(context).takeUnretainedValue().skip(count)
+    }
+    archive_read_set_seek_callback(archive) { _, context, offset, origin in
+      guard let context else { return la_int64_t(ARCHIVE_FATAL) }
+      let file = Unmanaged<VerifiedFile>.fromOpaque(context).takeUnretainedValue()
+      return file.seek(offset, from: origin) ?? la_int64_t(ARCHIVE_FATAL)
+    }
   }
 
   deinit {
@@ -66,7 +91,10 @@ final class ArchiveReader {
     return archive
   }
 
-  private func reason() -> Failure { stream?.failure ?? problem.corrupt(LayerStream.reason(archive)) }
+  /// Why there are no more bytes, when it is not the archive's own end.
+  private var sourceFailure: Failure? { stream?.failure ?? file?.failure }
+
+  private func reason() -> Failure { sourceFailure ?? problem.corrupt(LayerStream.reason(archive)) }
 
   /// Valid until the next call; nil at the end.
   func next() throws(Failure) -> OpaquePointer? {
@@ -76,7 +104,7 @@ final class ArchiveReader {
       case ARCHIVE_OK, ARCHIVE_WARN: return entry
       case ARCHIVE_RETRY: continue
       case ARCHIVE_EOF:
-        if let failure = stream?.failure { throw failure }
+        if let failure = sourceFailure { throw failure }
         return nil
       default: throw reason()
       }

@@ -10,6 +10,17 @@ package enum Confinement {
 
   package static func forbidNewPrivileges() { _ = cconfine_no_new_privileges() }
 
+  /// Whatever this process has open beside the standard descriptors is not for its children: neither what it was
+  /// started with nor what a library opened without the flag.
+  package static func closeOthersOnExec() {
+    guard let stream = opendir("/proc/self/fd") else { return }
+    defer { closedir(stream) }
+    while let entry = readdir(stream) {
+      guard let descriptor = Int32(entryName(entry)), descriptor > STDERR_FILENO else { continue }
+      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
+  }
+
   private enum Capability: UInt32 {
     case chown = 0
     case dacOverride = 1
@@ -42,10 +53,13 @@ package enum Confinement {
       guard cconfine_keep_capabilities(mask) == 0 else { throw failure("drop capabilities") }
     }
     endWithParent()
-    guard cconfine_no_new_privileges() == 0, cconfine_filter_system_calls() == 0 else {
-      throw failure("install a system call filter")
-    }
+    guard filterSystemCalls() else { throw failure("install a system call filter") }
     return root
+  }
+
+  /// Of the calling thread, and of those that it makes; false with `errno` set.
+  static func filterSystemCalls() -> Bool {
+    cconfine_no_new_privileges() == 0 && cconfine_filter_system_calls() == 0
   }
 
   private static func changeRoot(to directory: String) throws(Failure) {

@@ -49,9 +49,16 @@ package struct LayerUnpacker {
     return summary
   }
 
-  package func unarchive(_ descriptor: Int32, format: ArchiveFormat, into root: Int32) throws(Failure) -> Summary {
+  /// Not a byte of the archive is looked at before all of it was found to be what the digest names.
+  /// - Parameters:
+  ///   - descriptor: the archive as transferred, a regular file, open for reading. Others may write to it.
+  ///   - root: the directory to unpack into, open.
+  package func unarchive(
+    _ descriptor: Int32, format: ArchiveFormat, digest: Digest, size: Int64, into root: Int32
+  ) throws(Failure) -> Summary {
     let bytesMaximum = try bytesMaximum(in: root)
-    let reader = try ArchiveReader(descriptor: descriptor, format: format == .zip ? .zip : .tar, problem: problem)
+    let file = try VerifiedFile(descriptor: descriptor, size: size, digest: digest, problem: problem)
+    let reader = try ArchiveReader(file, format: format == .zip ? .zip : .tar, problem: problem)
     return try write(reader, into: root, rules: .artifact, bytesMaximum: bytesMaximum)
   }
 

@@ -6,6 +6,7 @@ import WherryWire
 struct ClaimCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "claim", abstract: "One-time permissions for new devices to join.",
+    discussion: "Example: wherry claim create --device kiosk-1 --group kiosks",
     subcommands: [Create.self, List.self, Revoke.self])
 
   struct Create: ParsableCommand {

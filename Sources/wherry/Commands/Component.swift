@@ -9,6 +9,7 @@ import WherryWire
 struct ComponentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "component", abstract: "Components and their versions.",
+    discussion: "Example: wherry component publish components/com.example.hello/1.0.0",
     subcommands: [Validate.self, Publish.self, List.self, Show.self])
 
   struct Validate: ParsableCommand {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import WherryClient
 import WherryJSON
 import WherryModel
@@ -7,6 +8,7 @@ import WherryWire
 struct DeploymentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "deployment", abstract: "Deployments and their rollouts.",
+    discussion: "Example: wherry deployment watch 3",
     subcommands: [List.self, Show.self, Watch.self, Pause.self, Resume.self, Cancel.self])
 
   struct List: ParsableCommand {
@@ -135,29 +137,39 @@ struct DeploymentWatch {
     var last: DeploymentSummary?
     var drawnLines = 0
     var printed = ""
-    try client.watch(id) { summary in
-      last = summary
-      switch format {
-      case .json: Console.line(summary.json.canonical)
-      case .table where Console.isTerminal:
-        if drawnLines > 0 { Console.write("\u{1B}[\(drawnLines)A\u{1B}[J") }
-        let text = DeploymentText.details(summary)
-        drawnLines = text.split(separator: "\n", omittingEmptySubsequences: false).count - 1
-        Console.write(text)
-      case .table:
-        let line = plainLine(summary)
-        if line != printed { Console.line(line) }
-        printed = line
+    let follower = DeploymentFollower(
+      client: client, pause: { milliseconds in _ = poll(nil, 0, Int32(milliseconds)) },
+      onInterruption: { error in
+        Console.write("wherry: \(error); trying again\n", toError: true)
+        drawnLines = 0
+      })
+    do {
+      try follower.follow(id) { summary in
+        last = summary
+        switch format {
+        case .json: Console.line(summary.json.canonical)
+        case .table where Console.isTerminal:
+          if drawnLines > 0 { Console.write("\u{1B}[\(drawnLines)A\u{1B}[J") }
+          let text = DeploymentText.details(summary)
+          drawnLines = text.split(separator: "\n", omittingEmptySubsequences: false).count - 1
+          Console.write(text)
+        case .table:
+          let line = plainLine(summary)
+          if line != printed { Console.line(line) }
+          printed = line
+        }
+        return true
       }
-      return !Self.hasEnded(summary)
+    } catch let error as ClientError where error.isTransient {
+      throw UserError("\(error)\n\(Self.goesOn(id))")
     }
-    guard let last else { throw UserError("deployment \(id) could not be followed: the service ended the stream") }
+    guard let last, last.hasEnded else { throw UserError("the service ended the stream; \(Self.goesOn(id))") }
     if format == .table, !Console.isTerminal { Console.write(DeploymentText.details(last)) }
     if last.state != "completed" { throw ExitCode(1) }
   }
 
-  static func hasEnded(_ summary: DeploymentSummary) -> Bool {
-    ["completed", "halted", "cancelled", "superseded"].contains(summary.state)
+  private static func goesOn(_ id: DeploymentID) -> String {
+    "deployment \(id) goes on unwatched: follow it again with `wherry deployment watch \(id)`"
   }
 
   private func plainLine(_ summary: DeploymentSummary) -> String {

@@ -6,6 +6,7 @@ import WherryWire
 struct DeviceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "device", abstract: "Devices of the fleet.",
+    discussion: "Example: wherry device show kiosk-1",
     subcommands: [List.self, Show.self, Logs.self, Restart.self, Remove.self])
 
   struct List: ParsableCommand {

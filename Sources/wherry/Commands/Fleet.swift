@@ -2,7 +2,8 @@ import ArgumentParser
 
 struct FleetCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "fleet", abstract: "How the fleet is.", subcommands: [Status.self], defaultSubcommand: Status.self)
+    commandName: "fleet", abstract: "How the fleet is.", discussion: "Example: wherry fleet status",
+    subcommands: [Status.self], defaultSubcommand: Status.self)
 
   struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -5,6 +5,7 @@ import WherryModel
 struct GroupCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "group", abstract: "Groups of devices, the targets of deployments.",
+    discussion: "Example: wherry group create kiosks",
     subcommands: [Create.self, Add.self, Remove.self, List.self, Show.self, Delete.self])
 
   struct Create: ParsableCommand {

@@ -13,6 +13,21 @@ enum NetworkMachine {
 
   static var isAvailable: Bool { obstacle == nil }
 
+  /// Names of all links in the present network namespace.
+  static func links() throws -> Set<String> {
+    Set(RouteRequest.links(try NetlinkSocket(.route).ask(RouteRequest.listLinks())).map(\.name))
+  }
+
+  /// Names of all nftables tables for IPv4 in the present network namespace.
+  static func tables() throws -> Set<String> {
+    // NFT_MSG_GETTABLE of the subsystem 10; attribute 1 is NFTA_TABLE_NAME, after struct nfgenmsg.
+    let list = NetlinkMessage(
+      "list the tables", type: 10 << 8 | 1, flags: NetlinkFlag.dump, body: [UInt8(AF_INET), 0, 0, 0])
+    let answers = try NetlinkSocket(.netfilter).ask(list)
+    let names = answers.compactMap { NetlinkReader($0).attributes(after: 4)[1] }
+    return Set(names.map { name in String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) })
+  }
+
   private static func findObstacle() -> String? {
     guard geteuid() == 0 else { return "network tests skipped: they create namespaces and links, which needs root" }
     do throws(NetlinkError) {

@@ -1,15 +1,14 @@
 import Glibc
 import WherryJSON
-import WherryTestSupport
 
 /// A headless Chromium, driven by the DevTools protocol through a pipe: JSON messages, each ended by a zero byte.
 /// Blocking; owned by one thread.
-final class Chromium {
-  struct Problem: Error, CustomStringConvertible {
-    let description: String
+package final class Chromium {
+  package struct Problem: Error, CustomStringConvertible {
+    package let description: String
   }
 
-  static let path = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
+  package static let path = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
     .map { $0 as String }.first { TestFile.exists($0) }
 
   private static let answerMilliseconds: Int32 = 20_000
@@ -21,7 +20,7 @@ final class Chromium {
   private var lastID: Int64 = 0
   private var session = ""
 
-  init() throws {
+  package init() throws {
     guard let path = Self.path else { throw Problem(description: "chromium is not installed") }
     let commands = try Self.pipe()
     let answers = try Self.pipe()
@@ -75,17 +74,39 @@ final class Chromium {
 
   // MARK: - Pages
 
-  func open(_ url: String) throws { _ = try call("Page.navigate", ["url": .string(url)]) }
+  package func open(_ url: String) throws { _ = try call("Page.navigate", ["url": .string(url)]) }
 
-  func evaluate(_ expression: String) throws -> JSON? {
+  package func evaluate(_ expression: String) throws -> JSON? {
     let answer = try call("Runtime.evaluate", ["expression": .string(expression), "returnByValue": true])
     return answer["result"]?["value"]
   }
 
+  /// Opens the dashboard and logs in until its page follows the fleet. A browser gives a page up when an interface
+  /// comes or goes on the machine, as other tests make them do; then it is opened again, as a person would.
+  package func logIn(to url: String, token: String) throws {
+    let interrupted = "document.getElementById('main-frame-error')"
+    let input = "document.querySelector('input[name=token]')"
+    let live = "document.getElementById('live')?.textContent === 'live'"
+    for _ in 0..<10 {
+      try open(url)
+      try wait(for: "\(interrupted) || \(input) || \(live)")
+      if try holds(live) { return }
+      if try holds(interrupted) { continue }
+      _ = try evaluate("\(input).value = '\(token)'; document.querySelector('button').click()")
+      try wait(for: "\(interrupted) || \(live)")
+      if try holds(live) { return }
+    }
+    throw Problem(description: "\(url) could not be opened ten times in a row")
+  }
+
+  private func holds(_ expression: String) throws -> Bool {
+    try evaluate("Boolean(\(expression))")?.boolValue == true
+  }
+
   /// Looks until the page says so; what it shows instead is in the error.
-  func wait(for expression: String) throws {
-    for _ in 0..<1_000 {
-      if try evaluate("Boolean(\(expression))")?.boolValue == true { return }
+  package func wait(for expression: String) throws {
+    for _ in 0..<4_000 {
+      if try holds(expression) { return }
       poll(nil, 0, 15)
     }
     let shown = try evaluate("document.body.innerText")?.stringValue ?? ""

@@ -1,0 +1,83 @@
+/// What `wherry-agent --help` and `wherry-agent VERB --help` print.
+enum AgentUsage {
+  static let program = """
+    usage: wherry-agent COMMAND [--config FILE] …
+
+      run                      the agent itself
+      provision --claim TEXT|@FILE --name DEVICE [--label K=V]… [--force]
+                               makes this device's key and redeems a claim from `wherry claim create`
+      status                   this device and its deployment
+      components               components, their state and first process
+      logs COMPONENT [-f] [-n LINES]
+      restart COMPONENT
+      teardown                 ends all components and removes everything of this agent from the kernel
+
+      --config FILE            default \(AgentConfiguration.defaultPath)
+      --version, --help
+      COMMAND --help           about that command
+
+    example: wherry-agent provision --claim @claim --name kiosk-1 --label site=berlin
+
+    """
+
+  static func text(of verb: String) -> String { verbs[verb]?.text(of: verb) ?? program }
+
+  static let verbs: [String: VerbUsage] = [
+    "run": VerbUsage(
+      operands: "",
+      summary: "The agent itself, in the foreground; components outlive it. Needs root and an identity (provision).",
+      example: "wherry-agent run --config /etc/wherry/agent.conf"),
+    "provision": VerbUsage(
+      operands: " --claim TEXT|@FILE --name DEVICE [--label K=V]… [--force]",
+      summary: "Makes this device's key and redeems a claim from `wherry claim create` for its certificate.",
+      options: [
+        ("--claim TEXT|@FILE", "the claim, or the file that holds it"),
+        ("--name DEVICE", "this device's name in the fleet"),
+        ("--label K=V", "a label that groups may select by; may be given several times"),
+        ("--force", "replaces the identity that this device has already"),
+      ],
+      example: "wherry-agent provision --claim @claim --name kiosk-1 --label site=berlin"),
+    "status": VerbUsage(
+      operands: "", summary: "This device, its connection and its deployment, as the running agent knows them.",
+      example: "wherry-agent status"),
+    "components": VerbUsage(
+      operands: "", summary: "Components with version, state, restarts and the first process of each.",
+      example: "wherry-agent components"),
+    "logs": VerbUsage(
+      operands: " COMPONENT [-f] [-n LINES]", summary: "The last lines of a component's log.",
+      options: [
+        ("-f, --follow", "goes on with the lines that come"), ("-n LINES", "that many of the last lines; default 100"),
+      ],
+      example: "wherry-agent logs com.example.web -f -n 20"),
+    "restart": VerbUsage(
+      operands: " COMPONENT", summary: "Stops a component and starts it again; one that is BROKEN is tried anew.",
+      example: "wherry-agent restart com.example.web"),
+    "teardown": VerbUsage(
+      operands: "",
+      summary: "Ends all components and removes everything of this agent from the kernel; files stay. Stop it before.",
+      example: "wherry-agent teardown"),
+  ]
+}
+
+struct VerbUsage {
+  var operands: String
+  /// Full sentences.
+  var summary: String
+  var options: [(name: String, meaning: String)] = []
+  var example: String
+
+  func text(of verb: String) -> String {
+    let rows = options + [(name: "--config FILE", meaning: "default \(AgentConfiguration.defaultPath)")]
+    let width = rows.map(\.name.count).max() ?? 0
+    let lines = rows.map { "  \($0.name)\(String(repeating: " ", count: width - $0.name.count))  \($0.meaning)\n" }
+    return """
+      usage: wherry-agent \(verb)\(operands) [--config FILE]
+
+      \(summary)
+
+      \(lines.joined())
+      example: \(example)
+
+      """
+  }
+}

@@ -1,0 +1,90 @@
+import Foundation
+import Testing
+
+/// What the documents show and the story itself does not need: every command of theirs is run here or there.
+extension OnRealParts.StoryTests {
+  func remainingCommands(_ fleet: TestFleet) throws {
+    let hello = TestFleet.root + "/components/com.example.hello/1.0.0"
+    #expect(try fleet.succeed(["wherry", "component", "validate", hello]).output.contains("is valid"))
+    #expect(try fleet.succeed(["wherry", "component", "show", "com.example.web"]).output.contains("3.0.0"))
+    #expect(try fleet.succeed(["wherry", "component", "show", "com.example.web", "1.0.0"]).output.contains("8080"))
+    #expect(try fleet.succeed(["wherry", "fleet", "status"]).output.contains("3 devices, 3 online"))
+    try restarts(fleet)
+    try groupsAndClaims(fleet)
+    try steering(fleet)
+    try removal(fleet)
+  }
+
+  /// After the fleet was taken down, which runs a command, too.
+  func everyDocumentedCommandRan() throws {
+    for command in try DocumentedCommand.all() {
+      let ran = Command.executed.withLock { $0.contains { $0.starts(with: command.path) && !$0.contains("--help") } }
+      #expect(ran, "\(command.place) shows `\(command.path.joined(separator: " "))`, which no test has run")
+    }
+  }
+
+  private func restarts(_ fleet: TestFleet) throws {
+    let configuration = ["--config", fleet.configuration("kiosk-1")]
+    for restart in [
+      ["wherry", "device", "restart", "kiosk-1", "com.example.web"],
+      ["wherry-agent", "restart", "com.example.web"] + configuration,
+    ] {
+      let before = try workload(fleet, "kiosk-1", "com.example.web")
+      try fleet.succeed(restart)
+      try Command.eventually("web runs anew") {
+        (try? workload(fleet, "kiosk-1", "com.example.web")).map { $0 != before } ?? false
+      }
+      try Command.eventually("web answers again") { try fleet.page("kiosk-1").contains("com.example.web 2.0.0") }
+    }
+    #expect(try fleet.succeed(["wherry-agent", "status"] + configuration).output.contains("kiosk-1"))
+    let log = try fleet.succeed(["wherry-agent", "logs", "com.example.web", "-n", "5"] + configuration).output
+    #expect(log.contains("serves on port 8080"))
+  }
+
+  private func groupsAndClaims(_ fleet: TestFleet) throws {
+    try fleet.succeed(["wherry", "group", "create", "spare"])
+    try fleet.succeed(["wherry", "group", "add", "spare", "kiosk-1"])
+    #expect(try fleet.succeed(["wherry", "group", "show", "spare"]).output.contains("kiosk-1"))
+    try fleet.succeed(["wherry", "group", "remove", "spare", "kiosk-1"])
+    #expect(try !fleet.succeed(["wherry", "group", "show", "spare"]).output.contains("kiosk-1"))
+    try fleet.succeed(["wherry", "group", "delete", "spare"])
+    #expect(try !fleet.succeed(["wherry", "group", "list"]).output.contains("spare"))
+
+    try fleet.succeed(["wherry", "claim", "create", "--device", "kiosk-8", "--expires", "1h", "--uses", "1"])
+    let claims = try fleet.succeed(["wherry", "claim", "list"]).output.split(separator: "\n")
+    let row = try #require(claims.first { $0.contains("kiosk-8") }, "the claim is not listed: \(claims)")
+    try fleet.succeed(["wherry", "claim", "revoke", String(row.prefix { $0 != " " })])
+    #expect(try !fleet.succeed(["wherry", "claim", "list"]).output.contains("kiosk-8"))
+  }
+
+  private func steering(_ fleet: TestFleet) throws {
+    let deployed = try fleet.succeed([
+      "wherry", "deploy", "--device", "kiosk-1", "com.example.hello=2.0.0", "--settle", "60s", "-o", "json",
+    ])
+    let member = deployed.output.split(separator: ",").first { $0.contains("\"id\":") }
+    let id = try #require(member).filter(\.isNumber)
+    try fleet.succeed(["wherry", "deployment", "pause", id])
+    #expect(try fleet.succeed(["wherry", "deployment", "show", id]).output.contains("paused"))
+    try fleet.succeed(["wherry", "deployment", "resume", id])
+    try fleet.succeed(["wherry", "deployment", "cancel", id])
+    let watched = try fleet.wherry("deployment", "watch", id)
+    #expect(watched.status == 1, "a cancelled deployment did not complete: \(watched.text)")
+    #expect(try fleet.succeed(["wherry", "deployment", "list"]).output.contains("cancelled"))
+  }
+
+  private func removal(_ fleet: TestFleet) throws {
+    try fleet.succeed(["wherry", "device", "remove", "kiosk-3"])
+    #expect(try !fleet.succeed(["wherry", "device", "list"]).output.contains("kiosk-3"))
+    fleet.stopService()
+    let reset = try fleet.succeed(["wherry-inventory", "reset-admin-token", "--data", fleet.data]).output
+    #expect(reset.contains("admin token: "))
+    let kit = fleet.folder + "/kit"
+    try fleet.succeed([
+      "wherry-inventory", "broker-certificate", "--data", fleet.data, "--name", "localhost", "--out", kit,
+    ])
+    #expect(try !FileManager.default.contentsOfDirectory(atPath: kit).isEmpty)
+    try fleet.startService()
+    let old = try fleet.wherry("fleet", "status")
+    #expect(old.status == 1, "the old token must not work any more: \(old.text)")
+  }
+}

@@ -1,0 +1,75 @@
+import Glibc
+import Testing
+import WherryModel
+import WherryTestSupport
+
+@testable import WherryIsolation
+
+/// Limits are felt, not only written down.
+@Suite struct LimitTests {
+  /// How often the kernel has made the workload wait because its share of a period was used up.
+  private func throttled(_ bench: Workbench, _ id: String) -> Int {
+    let layout = bench.host.layout
+    guard let mount = layout.legacy[.cpu] ?? layout.unified else { return 0 }
+    let text = Files.text("\(mount)/\(bench.host.cgroup(of: id).path)/cpu.stat") ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("nr_throttled ") }
+    return line.flatMap { Int($0.dropFirst(13)) } ?? 0
+  }
+
+  @Test func aProcessorQuotaSlowsAWorkloadDown() throws {
+    guard let bench = Workbench(#function) else { return }
+    guard bench.host.layout.has(.cpu) else {
+      print("SKIPPED \(#function): no cpu controller on this host")
+      return
+    }
+    var spec = bench.container("a.run", ["sh", "-c", "while :; do :; done"])
+    spec.resources = Resources(cpuMillis: 50)
+    let link = try bench.host.start(spec, identity: "")
+    #expect(link.waitForStart() != nil)
+    bench.wait { throttled(bench, "a.run") > 0 }
+    #expect(throttled(bench, "a.run") > 0)
+  }
+
+  @Test func aProcessComponentIsLimitedAsAContainerIs() throws {
+    guard let bench = Workbench(#function) else { return }
+    guard bench.host.layout.has(.memory) else {
+      print("SKIPPED \(#function): no memory controller on this host")
+      return
+    }
+    var spec = bench.process("a.run", "exec tail /dev/zero")
+    spec.resources = Resources(memoryBytes: 32 << 20)
+    #expect(try bench.run(spec).end == .exited(WorkloadExit(signal: SIGKILL, outOfMemory: true)))
+  }
+
+  @Test func aLimitThatNobodyAskedForIsKeptToo() throws {
+    guard let bench = Workbench(#function) else { return }
+    guard bench.host.layout.has(.pids) else {
+      print("SKIPPED \(#function): no pids controller on this host")
+      return
+    }
+    var spec = bench.process("a.run", "for i in 1 2 3 4 5 6 7 8 9; do sleep 100 & done; echo all")
+    spec.pidsWanted = 5
+    let (end, output) = try bench.run(spec)
+    #expect(end != .exited(code: 0))
+    #expect(!output.contains("all"))
+  }
+
+  @Test func withoutTheControllerItIsNoReasonNotToStart() throws {
+    let unified = CgroupLayout.detect(root: "/sys/fs/cgroup").unified
+    guard let unified else {
+      print("SKIPPED \(#function): no cgroup v2 tree on this host")
+      return
+    }
+    guard let bench = Workbench(#function, cgroupRoot: { _ in unified }) else { return }
+    guard !bench.host.layout.has(.pids) else {
+      print("SKIPPED \(#function): the pids controller cannot be done without on this host")
+      return
+    }
+    var spec = bench.process("a.run", "true")
+    spec.pidsWanted = 5
+    #expect(try bench.run(spec).end == .exited(code: 0))
+    spec.resources.pids = 5
+    let failure = #expect(throws: Failure.self) { try bench.host.start(spec, identity: "") }
+    #expect(failure?.code == "workload.limitUnavailable")
+  }
+}

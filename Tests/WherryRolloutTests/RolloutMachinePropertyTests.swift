@@ -1,0 +1,62 @@
+import Testing
+import WherryModel
+import WherryTestSupport
+
+@testable import WherryRollout
+
+/// Whatever happens in whatever order: a deadline that stays due would be a timer that fires without end.
+@Suite struct RolloutMachinePropertyTests {
+  @Test(arguments: 0..<40)
+  func afterATickTheNextDeadlineIsLater(block: Int) {
+    for seed in block * 10..<(block + 1) * 10 {
+      var random = SeededGenerator(seed: UInt64(seed))
+      var bench = Self.bench(&random)
+      var history: [RolloutEvent] = []
+      for _ in 0..<60 {
+        // Every other time at the very moment that a deadline falls due.
+        let due = Bool.random(using: &random) ? bench.machine.nextDeadline : nil
+        let later = bench.now.advanced(byMilliseconds: .random(in: 0...8_000, using: &random))
+        bench.now = max(bench.now, due ?? later)
+        let event = Self.event(&random)
+        history.append(event)
+        _ = bench.machine.handle(event, at: bench.now)
+        _ = bench.machine.handle(.tick, at: bench.now)
+        guard let deadline = bench.machine.nextDeadline, deadline <= bench.now else { continue }
+        Issue.record("seed \(seed): \(deadline) is due still at \(bench.now) after \(history)")
+        break
+      }
+    }
+  }
+
+  private static func bench(_ random: inout SeededGenerator) -> RolloutBench {
+    let count = Int.random(in: 0...6, using: &random)
+    let offline = Set((1...6).filter { _ in Int.random(in: 0...2, using: &random) == 0 })
+    let sizes: [RolloutPolicy.Size] = [.count(1), .count(2), .percent(30), .percent(50), .percent(100)]
+    var policy = RolloutPolicy()
+    policy.waves = (0..<Int.random(in: 1...3, using: &random)).compactMap { _ in sizes.randomElement(using: &random) }
+    policy.soakMilliseconds = [0, 1, 5_000, 20_000].randomElement(using: &random) ?? 0
+    policy.failuresMaximum = .random(in: 0...2, using: &random)
+    policy.concurrencyMaximum = .random(in: 0...2, using: &random)
+    policy.deviceTimeoutSeconds = .random(in: 1...30, using: &random)
+    policy.onFailure = Bool.random(using: &random) ? .pause : .stop
+    let chosen = policy
+    return RolloutBench(count, offline: offline) { $0 = chosen }
+  }
+
+  private static func event(_ random: inout SeededGenerator) -> RolloutEvent {
+    let name = RolloutBench.name(.random(in: 1...7, using: &random))
+    switch Int.random(in: 0..<24, using: &random) {
+    case 0..<6: return .reported(name, .committed, nil, digestMatches: Int.random(in: 0...4, using: &random) > 0)
+    case 6..<8:
+      let status = [DeploymentStatus.rolledBack, .failed, .rejected].randomElement(using: &random) ?? .failed
+      return .reported(name, status, Failure(.start, code: "x", message: "it fell over"), digestMatches: false)
+    case 8: return .reported(name, .applying, nil, digestMatches: true)
+    case 9..<15: return .online(name, Bool.random(using: &random))
+    case 15..<18: return .left(name)
+    case 18..<20: return .joined(name, isOnline: Bool.random(using: &random))
+    case 20: return .pause
+    case 21..<23: return .resume
+    default: return Int.random(in: 0...5, using: &random) == 0 ? .cancel : .tick
+    }
+  }
+}
