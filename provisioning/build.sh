@@ -60,14 +60,27 @@ build() {
 ln -sf "$(gcc -print-file-name=libstdc++.a)" "$scratch/static-libs/"
 lean=(--disable-default-traits -Xswiftc -Osize -Xlinker "-L$scratch/static-libs" -Xswiftc -Xclang-linker -Xswiftc -no-pie
   -Xswiftc -Xclang-linker -Xswiftc -static-libgcc)
-for program in wherry-agent wherry-fetch; do build device "$program" "${lean[@]}"; done
-# The shim is C alone: linked by the package manager it would carry the Swift runtime, once for every workload.
-gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Os -static -s -I Sources/CIsolation/include -o "$out/wherry-shim.new" \
-  Sources/wherry-shim/*.c Sources/CIsolation/*.c
-mv "$out/wherry-shim.new" "$out/wherry-shim"
+build_device() {
+  local program
+  for program in wherry-agent wherry-fetch; do build device "$program" "${lean[@]}"; done
+  # The shim is C alone: linked by the package manager it would carry the Swift runtime, once for every workload.
+  gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Os -static -s -I Sources/CIsolation/include \
+    -o "$out/wherry-shim.new" Sources/wherry-shim/*.c Sources/CIsolation/*.c
+  mv "$out/wherry-shim.new" "$out/wherry-shim"
+}
+
 if [ -n "$device_only" ]; then
-  mv "$stamp.new" "$stamp"
-  exit 0
+  build_device
+else
+  # Beside the service's: that build is one long chain of modules, which leaves a core idle for minutes.
+  # In a process group of its own, which ends with this script whatever happens.
+  set -m
+  build_device &
+  device_build=$!
+  set +m
+  trap 'kill -TERM -- "-$device_build" 2> /dev/null || true' EXIT
+  for program in wherry-inventory wherry; do build service "$program"; done
+  wait "$device_build"
+  trap - EXIT
 fi
-for program in wherry-inventory wherry; do build service "$program"; done
 mv "$stamp.new" "$stamp"

@@ -29,6 +29,7 @@ extension OnRealParts.StoryTests {
       try killedAgent(fleet)
       try deviceThatWasOff(fleet)
       try restartedService(fleet)
+      try badInput(fleet)
       try remainingCommands(fleet)
     } catch {
       for device in Self.kiosks { print("--- \(device)\n\(fleet.log("\(device)/agent.log").suffix(6000))") }
@@ -272,6 +273,21 @@ extension OnRealParts.StoryTests {
     let devices = try fleet.succeed(["wherry", "device", "list"]).output
     fleet.killService()
     for device in Self.kiosks { #expect(try fleet.page(device).contains("com.example.web 2.0.0")) }
+    try fleet.startService()
+    try Command.eventually("all devices are back", seconds: 30) {
+      try fleet.succeed(["wherry", "device", "list"]).output == devices
+    }
+
+    // The broker is down when an agent starts: its components run on, and it tries until the broker is there.
+    let web = try workload(fleet, "kiosk-1", "com.example.web")
+    fleet.stopService()
+    fleet.stopAgent("kiosk-1")
+    try fleet.startAgent("kiosk-1")
+    try Command.eventually("the agent says that the broker is away") {
+      fleet.log("kiosk-1/agent.log").contains("not connected to the broker")
+    }
+    #expect(try workload(fleet, "kiosk-1", "com.example.web") == web, "the component must not restart")
+    #expect(try fleet.page("kiosk-1").contains("com.example.web 2.0.0"))
     try fleet.startService()
     try Command.eventually("all devices are back", seconds: 30) {
       try fleet.succeed(["wherry", "device", "list"]).output == devices

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import WherryTestSupport
 
 /// A registry, an inventory service with its broker, and agents, all real, all under one temporary folder.
 final class TestFleet {
@@ -8,6 +9,14 @@ final class TestFleet {
   let devices: Int
   let broker: Int
   let registry: Int
+  /// A registry that may be spoken to over plain HTTP, and that a test plays.
+  let strangeRegistry = LoopbackServer { request in
+    var answer = LoopbackServer.Response(request.target.contains("/secret/") ? 401 : 404)
+    if answer.status == 401 { answer.headers = [("WWW-Authenticate", "Basic realm=\"strange\"")] }
+    return answer
+  }
+  /// Where no registry is.
+  let absentRegistry: Int
   /// Agents are told apart in the kernel by this: cgroups, bridges, tables.
   let prefix: String
   private(set) var service: Process?
@@ -27,6 +36,7 @@ final class TestFleet {
     devices = try Command.freePort()
     broker = try Command.freePort()
     registry = try Command.freePort()
+    absentRegistry = try Command.freePort()
     prefix = "t" + String(getpid() % 100_000)
   }
 
@@ -82,7 +92,8 @@ final class TestFleet {
     [
       "wherry-inventory", "serve", "--data", data, "--listen", "127.0.0.1:\(operators)", "--device-listen",
       "127.0.0.1:\(devices)", "--broker-listen", "127.0.0.1:\(broker)", "--insecure-registry",
-      "127.0.0.1:\(registry)", "--admin-token-file", folder + "/admin.token",
+      "127.0.0.1:\(registry)", "--insecure-registry", "127.0.0.1:\(strangeRegistry.port)", "--insecure-registry",
+      "127.0.0.1:\(absentRegistry)", "--admin-token-file", folder + "/admin.token",
     ]
   }
 

@@ -51,7 +51,18 @@ final class BrokerDevice: Sendable {
   }
 
   func publish(_ topic: String, _ json: JSON) { thread.publish(topic, payload: json.canonicalBytes) }
+  func subscribe(_ filter: String) { thread.subscribe(filter) }
   func stop() { thread.stop() }
+
+  /// The topics of everything that came up to the first message on `last`.
+  func topics(upTo last: String) async -> [String] {
+    var topics: [String] = []
+    for await message in messages {
+      topics.append(message.topic)
+      if message.topic == last { break }
+    }
+    return topics
+  }
 
   /// Publishes again and again until the broker refuses.
   func publishUntilRefused(_ topic: String) async {

@@ -224,6 +224,63 @@ struct ServiceTests {
     }
   }
 
+  @Test func aDeviceReadsAndWritesOnlyItsOwnTopics() async throws {
+    try await withService { service, token in
+      var devices: [BrokerDevice] = []
+      for name: DeviceName in ["kiosk-1", "kiosk-2"] {
+        let (identity, _) = try await service.provision(name, token: token)
+        devices.append(
+          try BrokerDevice(
+            name, identity, authority: service.authority, port: service.endpoints.brokerPort, directory))
+      }
+      defer { for device in devices { device.stop() } }
+      let curious = devices[0]
+      for filter in ["#", "wherry/v1/devices/+/desired", Topic.desired("kiosk-2"), "$SYS/#"] {
+        curious.subscribe(filter)
+      }
+      _ = try await service.send(
+        "POST", "/v1/components", token: token, body: Array(EngineFixture.recipe("1.0.0").utf8))
+      var policy = RolloutPolicy()
+      policy.waves = [.percent(100)]
+      let request = DeploymentRequest(
+        target: .group("kiosks"),
+        components: [
+          "com.example.hello": DeployedComponent(requirement: VersionRequirement(exactly: Version(1, 0, 0)))
+        ],
+        rollout: policy)
+      #expect(
+        try await service.send("POST", "/v1/deployments", token: token, body: request.json.canonicalBytes).status == 201
+      )
+      _ = try await devices[1].firstOrder()
+
+      let forged = DeviceReport(sequence: 7, generation: Generation(1), status: .failed, components: [])
+      curious.publish(Topic.reported("kiosk-2"), forged.json)
+      curious.publish(
+        Topic.reported("kiosk-1"),
+        DeviceReport(sequence: 1, generation: Generation(0), status: nil, components: []).json)
+      // Whatever else it was sent came before this.
+      let topics = await curious.topics(upTo: Topic.acked("kiosk-1"))
+      #expect(topics.allSatisfy { $0.hasPrefix("wherry/v1/devices/kiosk-1/") }, "\(topics)")
+      #expect(try await service.engine.device("kiosk-2").status != .failed, "a report in another device's name counted")
+    }
+  }
+
+  @Test func aClientWithoutACertificateIsNotLetIn() async throws {
+    try await withService { service, _ in
+      let authority = directory.file("authority")
+      TestFile.write(service.authority.utf8, to: authority)
+      let refused = ChildProcess.run(
+        "/usr/bin/openssl",
+        [
+          "s_client", "-connect", "127.0.0.1:\(service.endpoints.brokerPort)", "-CAfile", authority,
+          "-verify_return_error",
+          "-ign_eof",
+        ])
+      let outcome = try #require(refused, "openssl is not installed")
+      #expect(outcome.output.contains("certificate required"), "\(outcome.output)")
+    }
+  }
+
   @Test func aDeploymentReachesTheDeviceThroughTheBrokerAndItsReportComesBack() async throws {
     try await withService { service, token in
       let (identity, _) = try await service.provision("kiosk-1", token: token)
