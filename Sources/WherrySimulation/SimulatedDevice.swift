@@ -33,6 +33,8 @@ struct SimulatedDevice: Sendable {
   // The network.
   var isConnected = false
   var connection = 0
+  var uplink = SimulatedLink()
+  var downlink = SimulatedLink()
   /// Presence arrives in order.
   var presenceAt: Int64 = 0
 

@@ -115,6 +115,7 @@ extension Simulation {
   /// Workloads live on; a fetch worker and the connection do not.
   mutating func crashAgent(_ index: Int) {
     guard devices[index].isAgentUp else { return }
+    statistics.agentCrashes += 1
     say(devices[index].name.rawValue, "agent killed")
     devices[index].isAgentUp = false
     devices[index].fetchToken += 1

@@ -6,14 +6,15 @@ extension Simulation {
   mutating func bigFault() {
     guard isChaos else { return }
     let index = random.number(0...(devices.count - 1))
-    switch random.number(0...9) {
+    switch random.number(0...10) {
     case 0...2: crashAgent(index)
     case 3...4: cutPower(index)
     case 5...6:
       disconnect(index)
       schedule(.connects(index), in: random.milliseconds(500...8_000))
     case 7: crashService()
-    case 8: agentHears(index, .restartRequested(random.pick(["base", "hello", "web"]) ?? "base"))
+    case 8: crashBroker()
+    case 9: agentHears(index, .restartRequested(random.pick(["base", "hello", "web"]) ?? "base"))
     default: killWorkload(index)
     }
     schedule(.bigFault, in: random.milliseconds(100...max(101, 2 * options.faults.bigFaultPauseMilliseconds)))
@@ -34,6 +35,7 @@ extension Simulation {
       schedule(.agentStarts(index), in: random.milliseconds(0...500))
       schedule(.connects(index), in: random.milliseconds(6_500...8_000))
     }
+    schedule(.brokerStarts, in: 50)
     schedule(.serviceStarts, in: 100)
     schedule(.toService(.resume), in: 9_000)
     if random.chance(permille: 750) {

@@ -36,18 +36,15 @@ extension Simulation {
     scheduleServiceTick()
   }
 
+  /// The broker may die in the middle of it; what it did not take stays owed.
   private mutating func flush() {
-    let messages = service.state.outbox
-    service.state.outbox = []
-    for message in messages { publish(message) }
+    while service.isConnected, !service.state.outbox.isEmpty { publish(service.state.outbox.removeFirst()) }
   }
 
   private mutating func decide(_ event: ServiceEvent, _ next: inout ServiceState, _ seen: inout [Observation]) {
     switch event {
-    case .presence(let index, let isOnline):
-      seen.append(.rolloutSaw(online: isOnline, device: index))
-      advance(.online(devices[index].name, isOnline), &next, &seen)
-      if isOnline, let desired = next.desired[index] { next.outbox.append(.desired(device: index, desired)) }
+    case .presence(let index, let isOnline, let isRetained):
+      setPresence(of: index, isOnline: isOnline, isRetained: isRetained, &next, &seen)
     case .report(let index, let report): store(report, of: index, &next, &seen)
     case .deploy(let plan, let policy): deploy(plan, policy, &next, &seen)
     case .pause:
@@ -61,12 +58,28 @@ extension Simulation {
     }
   }
 
+  private mutating func setPresence(
+    of index: Int, isOnline: Bool, isRetained: Bool, _ next: inout ServiceState, _ seen: inout [Observation]
+  ) {
+    let wasOnline = next.online.contains(index)
+    if isOnline { next.online.insert(index) } else { next.online.remove(index) }
+    seen.append(.rolloutSaw(online: isOnline, device: index))
+    if isOnline != wasOnline { advance(.online(devices[index].name, isOnline), &next, &seen) }
+    guard isOnline else { return }
+    // Retained presence of a device that was online all the time says nothing new.
+    guard isRetained && wasOnline else {
+      next.repeatOrder(to: index)
+      return
+    }
+    if next.repeatOrderIfLost(to: index) { statistics.ordersRepeated += 1 }
+  }
+
   private mutating func deploy(
     _ plan: Int, _ policy: RolloutPolicy, _ next: inout ServiceState, _ seen: inout [Observation]
   ) {
     let remark = software.isBroken(plan) ? " (broken)" : ""
     say("operator", "deploys plan \(plan)\(remark)")
-    let online = devices.indices.map { devices[$0].isConnected }
+    let online = devices.indices.map { next.online.contains($0) }
     let members = devices.indices.map { RolloutDevice(name: devices[$0].name, isOnline: online[$0]) }
     next.rollout = RolloutMachine(policy: policy, devices: members)
     next.plan = plan
@@ -131,6 +144,7 @@ extension Simulation {
     guard service.isUp else { return }
     say("service", "killed")
     service.isUp = false
+    service.isConnected = false
     service.incarnation += 1
     service.tickAt = nil
     schedule(.serviceStarts, in: random.milliseconds(100...2_000))
@@ -152,16 +166,23 @@ extension Simulation {
     }
     say("service", "started")
     observe(.serviceStarted(sequences: devices.indices.map { service.state.sequences[$0] ?? 0 }))
-    flush()
-    // Presence is retained, so the service learns it anew.
-    for index in devices.indices { announceToService(index) }
+    schedule(.serviceConnects, in: random.milliseconds(1...500))
     scheduleServiceTick()
   }
 
-  private mutating func announceToService(_ index: Int) {
-    let at = max(time, devices[index].presenceAt)
-    devices[index].presenceAt = at
-    agenda.schedule(.toService(.presence(device: index, isOnline: devices[index].isConnected)), at: at)
+  mutating func connectService() {
+    guard service.isUp, broker.isUp, !service.isConnected else { return }
+    service.isConnected = true
+    service.connection += 1
+    say("service", "connected")
+    // The real service keeps none: a device without an acknowledgement sends its report again.
+    service.state.outbox.removeAll { if case .acknowledgement = $0 { true } else { false } }
+    // A broker that crashed has lost what it took since its last snapshot.
+    for index in service.state.online.sorted() {
+      if service.state.repeatOrderIfLost(to: index) { statistics.ordersRepeated += 1 }
+    }
+    for index in devices.indices { tellRetainedPresence(of: index) }
+    flush()
   }
 
   private mutating func scheduleServiceTick() {

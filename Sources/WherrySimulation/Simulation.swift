@@ -10,19 +10,9 @@ package struct SimulationResult: Sendable {
   package let statistics: SimulationStatistics
 }
 
-package struct SimulationStatistics: Hashable, Sendable {
-  package internal(set) var events = 0
-  package internal(set) var agentStarts = 0
-  package internal(set) var powerCuts = 0
-  package internal(set) var serviceStarts = 0
-  package internal(set) var commits = 0
-  package internal(set) var rollbacks = 0
-  package internal(set) var halts = 0
-  package internal(set) var endedAt: Int64 = 0
-}
-
-/// A whole fleet from a seed: service, broker and devices with their kernels, while agents crash, power fails, messages
-/// are lost, doubled and overtaken, and operators deploy good and broken versions. The machines are the real ones.
+/// A whole fleet from a seed: service, broker and devices with their kernels, while agents, service and broker crash,
+/// power fails, messages are lost, doubled and overtaken, and operators deploy good and broken versions. The machines
+/// are the real ones.
 package struct Simulation: Sendable {
   let options: SimulationOptions
   let software: SimulatedSoftware
@@ -31,16 +21,18 @@ package struct Simulation: Sendable {
   var agenda = Agenda<Occurrence>()
   var devices: [SimulatedDevice]
   var service = SimulatedService()
-  /// All that was ever published for each device; the last is the retained one.
-  var published: [[ServiceState.Desired]]
+  var broker: SimulatedBroker
   var transcript: Transcript
   var checkers: [any InvariantChecker] = []
   var violations: [Violation] = []
   var statistics = SimulationStatistics()
 
   enum Occurrence: Sendable {
-    case toDevice(Int, connection: Int, ServiceState.Message)
+    case toDevice(Int, connection: Int, number: Int, ServiceState.Message)
+    /// What operators ask for, which comes past the broker.
     case toService(ServiceEvent)
+    case reportToService(Int, DeviceReport, number: Int, connection: Int)
+    case presenceToService(Int, isOnline: Bool, isRetained: Bool, connection: Int)
     case agentHears(Int, incarnation: Int, DeviceEvent)
     case agentTick(Int, incarnation: Int)
     case agentStarts(Int)
@@ -51,6 +43,8 @@ package struct Simulation: Sendable {
     case disconnects(Int)
     case serviceTick(incarnation: Int)
     case serviceStarts
+    case serviceConnects
+    case brokerStarts
     case bigFault
     case chaosEnds
     case inspection
@@ -70,17 +64,22 @@ package struct Simulation: Sendable {
     run(SimulationOptions(seed: seed, devices: devices))
   }
 
-  private init(_ options: SimulationOptions) {
+  /// All of them, as they are before the first observation.
+  static var invariantCheckers: [any InvariantChecker] {
+    [
+      OneVersionChecker(), GenerationChecker(), InputsChecker(), WaveChecker(), AcknowledgementChecker(),
+      ReplayChecker(), ConvergenceChecker(),
+    ]
+  }
+
+  init(_ options: SimulationOptions) {
     self.options = options
     random = SplitMix64(seed: options.seed)
     software = SimulatedSoftware(deployments: options.deployments, &random)
     devices = (1...max(1, options.devices)).map { SimulatedDevice(name: DeviceName(trusted: "kiosk-\($0)")) }
-    published = devices.map { _ in [] }
+    broker = SimulatedBroker(devices: devices.count)
     transcript = Transcript(linesMaximum: options.transcriptLinesMaximum)
-    checkers = [
-      OneVersionChecker(), GenerationChecker(), InputsChecker(), WaveChecker(), AcknowledgementChecker(),
-      ReplayChecker(), ConvergenceChecker(),
-    ]
+    checkers = Self.invariantCheckers
   }
 
   private mutating func begin() {
@@ -125,8 +124,13 @@ package struct Simulation: Sendable {
   /// Whether the simulation is over.
   private mutating func perform(_ occurrence: Occurrence) -> Bool {
     switch occurrence {
-    case .toDevice(let device, let connection, let message): deliver(message, to: device, connection)
+    case .toDevice(let device, let connection, let number, let message):
+      deliver(message, to: device, number, connection)
     case .toService(let event): serviceHears(event)
+    case .reportToService(let device, let report, let number, let connection):
+      deliver(report, of: device, number, connection)
+    case .presenceToService(let device, let isOnline, let isRetained, let connection):
+      deliverPresence(of: device, isOnline: isOnline, isRetained: isRetained, connection)
     case .agentHears(let device, let incarnation, let event):
       if devices[device].incarnation == incarnation { agentHears(device, event) }
     case .agentTick(let device, let incarnation): agentTick(device, incarnation)
@@ -138,6 +142,8 @@ package struct Simulation: Sendable {
     case .disconnects(let device): disconnect(device)
     case .serviceTick(let incarnation): serviceTick(incarnation)
     case .serviceStarts: startService()
+    case .serviceConnects: connectService()
+    case .brokerStarts: startBroker()
     case .bigFault: bigFault()
     case .chaosEnds: endChaos()
     case .inspection:

@@ -23,13 +23,19 @@ package struct FaultRates: Hashable, Sendable {
   /// The agent dies while it handles an event: before the journal is written, after it, or amid the actions.
   package var agentCrash = 12
   package var serviceCrash = 8
+  /// The broker dies when it has taken an order and passed it on to nobody.
+  package var brokerCrash = 10
+  /// A report or an acknowledgement vanishes.
   package var messageLost = 50
   package var messageDuplicated = 50
+  /// A message to a device is sent a second time because the first did not get through.
+  package var messageLate = 50
   package var oldDesiredReplayed = 20
   package var fetchFails = 60
   package var launchFails = 10
   package var messageDelayMilliseconds = 400
-  /// Between two of: agent killed, power cut, connection lost, service killed, workload killed.
+  /// Between two of: agent killed, power cut, connection lost, service killed, broker killed, restart of a component
+  /// requested, workload killed.
   package var bigFaultPauseMilliseconds = 2_000
 
   package init() {}
@@ -38,8 +44,10 @@ package struct FaultRates: Hashable, Sendable {
     var rates = FaultRates()
     rates.agentCrash = 0
     rates.serviceCrash = 0
+    rates.brokerCrash = 0
     rates.messageLost = 0
     rates.messageDuplicated = 0
+    rates.messageLate = 0
     rates.oldDesiredReplayed = 0
     rates.fetchFails = 0
     rates.launchFails = 0

@@ -25,7 +25,7 @@ struct ConvergenceChecker: InvariantChecker {
   }
 
   private func describe(_ index: Int, _ device: FleetSnapshot.Device) -> String? {
-    let phases = device.state.components.values.filter { !Self.isResting($0.phase) }
+    let phases = device.state.components.values.filter { !Self.isResting($0.phase) }.sorted { $0.name < $1.name }
     guard device.state.deployment != nil || !phases.isEmpty || device.state.generation != device.desired else {
       return nil
     }
@@ -50,10 +50,10 @@ struct ConvergenceChecker: InvariantChecker {
     let components = device.state.components
     let wanted = Set(device.plan?.components.map(\.name) ?? [])
     if Set(components.keys) != wanted { return "has components \(components.keys.sorted()), not \(wanted.sorted())" }
-    for (id, identity) in device.alive {
+    for (id, identity) in device.alive.sorted(by: { $0.key < $1.key }) {
       if components[id.component]?.identity != identity { return "runs \(id) as \(identity), which nobody wants" }
     }
-    for (name, component) in components {
+    for (name, component) in components.sorted(by: { $0.key < $1.key }) {
       guard case .running = component.phase else { continue }
       if device.alive[WorkloadID(name, .run)] == nil { return "believes that \(name) runs" }
     }

@@ -11,7 +11,8 @@ struct OneVersionChecker: InvariantChecker {
     case .ran(let device, let id, let identity, _):
       let others = alive[device, default: [:]]
       if others[id] != nil { return "device \(device) starts \(id) although it is alive" }
-      if let other = others.first(where: { $0.key.component == id.component && $0.value != identity }) {
+      let strangers = others.filter { $0.key.component == id.component && $0.value != identity }
+      if let other = strangers.min(by: { $0.key < $1.key }) {
         return "device \(device) starts \(id) as \(identity) while \(other.key) is alive as \(other.value)"
       }
       alive[device, default: [:]][id] = identity
