@@ -39,7 +39,7 @@ touch "$stamp.new"
 # build NAME PRODUCT ARGUMENTS…: quiet unless it fails.
 build() {
   local log=$scratch/$2.log
-  swift build -c release --scratch-path "$scratch/$1" --product "$2" --static-swift-stdlib --debug-info-format none \
+  swift build -c release --scratch-path "$scratch/$1" --product "$2" --static-swift-stdlib -debug-info-format none \
     "${@:3}" > "$log" 2>&1 || {
     grep -E 'error:' "$log" | sort -u >&2 || tail -n 30 "$log" >&2
     echo "build.sh: $2 was not built; the whole output is in $log" >&2

@@ -29,6 +29,7 @@ extension OnRealParts.StoryTests {
       try killedAgent(fleet)
       try deviceThatWasOff(fleet)
       try restartedService(fleet)
+      try ownRegistry(fleet)
       try remainingCommands(fleet)
     } catch {
       for device in Self.kiosks { print("--- \(device)\n\(fleet.log("\(device)/agent.log").suffix(6000))") }
