@@ -33,6 +33,8 @@ let package = Package(
     .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
     .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
     .target(name: "CIsolation", cSettings: [.define("_GNU_SOURCE")]),
+    // Sources of its own in place of a module map: the libraries' types are too large for Swift to import.
+    .target(name: "CDecompress", linkerSettings: [.linkedLibrary("isal"), .linkedLibrary("zstd")]),
 
     // L1: the pure core. No I/O, clocks, randomness or Foundation.
     .target(
@@ -56,7 +58,8 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "WherryMQTT", dependencies: ["WherryModel", "WherryWire", "CMosquitto"], swiftSettings: strict),
     .target(
-      name: "WherryOCI", dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "CArchive"], swiftSettings: strict),
+      name: "WherryOCI", dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "CArchive", "CDecompress"],
+      swiftSettings: strict),
     .target(
       name: "WherryTransfer", dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "CCurl"],
       swiftSettings: strict),
@@ -66,7 +69,8 @@ let package = Package(
 
     // L3: engines.
     .target(
-      name: "WherryClient", dependencies: ["WherryJSON", "WherryModel", "WherryWire", "WherryTransfer"],
+      name: "WherryClient",
+      dependencies: ["WherryJSON", "WherryModel", "WherryWire", "WherryCrypto", "WherryOCI", "WherryTransfer"],
       swiftSettings: strict),
     .target(
       name: "WherryInventory",
@@ -90,7 +94,8 @@ let package = Package(
     .executableTarget(
       name: "wherry",
       dependencies: [
-        "WherryJSON", "WherryModel", "WherryRecipe", "WherryWire", "WherryClient", "WherrySimulation",
+        "WherryJSON", "WherryModel", "WherryRecipe", "WherryWire", "WherryCrypto", "WherryOCI", "WherryClient",
+        "WherrySimulation",
         .product(name: "ArgumentParser", package: "swift-argument-parser", condition: service),
       ],
       swiftSettings: strict),
@@ -138,7 +143,7 @@ let tests: [(String, [Target.Dependency])] = [
   ("WherryOCI", ["WherryJSON", "WherryModel", "WherryCrypto", "WherryTransfer"]),
   ("WherryTransfer", ["WherryJSON", "WherryModel", "WherryCrypto"]),
   ("WherryIsolation", ["WherryJSON", "WherryModel"]),
-  ("WherryClient", ["WherryJSON", "WherryModel", "WherryWire", "WherryTransfer"]),
+  ("WherryClient", ["WherryJSON", "WherryModel", "WherryWire", "WherryCrypto", "WherryOCI", "WherryTransfer"]),
   (
     "WherryAgent",
     [

@@ -6,14 +6,14 @@ set -euo pipefail
 packages_for() {
   case "$1" in
     build)
-      echo libmosquitto-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev libarchive-dev libseccomp-dev pkg-config \
-        gcc libc6-dev libstdc++-12-dev git
+      echo libmosquitto-dev libssl-dev libsqlite3-dev libcurl4-openssl-dev libarchive-dev libseccomp-dev \
+        libisal-dev libzstd-dev pkg-config gcc libc6-dev libstdc++-12-dev git
       ;;
     service) echo mosquitto ca-certificates ;;
-    device) echo nftables ca-certificates ;;
+    device) echo libisal2 libzstd1 nftables ca-certificates ;;
     sample) echo busybox-static docker-registry skopeo curl ;;
     peer) echo podman crun conmon util-linux ;;
-    bench) echo procps ;;
+    bench) echo procps python3 ;;
     test) echo openssl iproute2 procps python3 zstd chromium ;;
     *) echo "packages.sh: unknown purpose \"$1\"; use build, service, device, sample, peer, bench or test" >&2; exit 2 ;;
   esac

@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include "commit.h"
 #include "confine.h"
 
 // What unpacking needs of the kernel beyond what Swift's Glibc module shows.
@@ -24,5 +25,3 @@ static inline int carchive_open_beneath(int directory, const char *path, int fla
 }
 
 static inline unsigned long carchive_device(unsigned major, unsigned minor) { return makedev(major, minor); }
-
-extern int syncfs(int descriptor);

@@ -12,6 +12,8 @@ package enum ClientError: Error, CustomStringConvertible {
   case interrupted(what: String)
   /// What was asked for failed while it was under way; the sentences of whoever it failed at.
   case failed(String)
+  /// What a registry did not do, in its words where it had some. `mayHeal`: without anybody changing anything.
+  case registry(String, mayHeal: Bool)
   /// One event of a stream is larger than what is read of it.
   case tooLarge(what: String, bytesMaximum: Int)
 
@@ -27,7 +29,7 @@ package enum ClientError: Error, CustomStringConvertible {
         + "the CLI and the service may be of different versions"
     case .interrupted(let what):
       "the service ended the stream of \(what) before its end; it may be restarting"
-    case .failed(let sentences): sentences
+    case .failed(let sentences), .registry(let sentences, _): sentences
     case .tooLarge(let what, let bytesMaximum):
       "one event of \(what) has more than \(bytesMaximum >> 20) MiB, which is all that is read; "
         + "look at smaller parts of the fleet, or ask for the state instead of following it"
@@ -37,7 +39,7 @@ package enum ClientError: Error, CustomStringConvertible {
   /// The same request may succeed a little later.
   package var isTransient: Bool {
     switch self {
-    case .unreachable(_, _, let mayHeal): mayHeal
+    case .unreachable(_, _, let mayHeal), .registry(_, let mayHeal): mayHeal
     case .interrupted: true
     case .refused, .malformed, .failed, .tooLarge: false
     }

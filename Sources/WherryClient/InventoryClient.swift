@@ -124,6 +124,11 @@ package final class InventoryClient {
 
   package func revokeClaim(_ id: String) throws { try send("DELETE", "/v1/claims/\(id)") }
 
+  /// For docker, podman, skopeo and oras, which log in to the service's registry with it.
+  package func registryPassword() throws -> RegistryPassword {
+    try decode("password", send("POST", "/v1/registry/password", body: [:])) { try RegistryPassword($0) }
+  }
+
   // MARK: Groups
 
   package func groups() throws -> [GroupSummary] { try list("/v1/groups") { try GroupSummary($0) } }

@@ -109,10 +109,11 @@ package struct OperatorToken: Hashable, Sendable {
 }
 
 extension InventoryDatabase {
-  /// Replaces a token of the same name and ends the sessions that the old one opened: whoever replaces a token does so
-  /// because somebody else may have it. The caller places the transaction.
+  /// Replaces a token of the same name and ends the sessions and the registry's passwords that the old one made:
+  /// whoever replaces a token does so because somebody else may have it. The caller places the transaction.
   package func setToken(_ token: OperatorToken, hash: String, at now: Instant) throws {
     try store.run("DELETE FROM sessions WHERE token = ?", [.text(token.name)])
+    try store.run("DELETE FROM registry_passwords WHERE token = ?", [.text(token.name)])
     try store.run(
       """
       INSERT INTO tokens(name, role, hash, created_at) VALUES(?, ?, ?, ?)
@@ -147,6 +148,27 @@ extension InventoryDatabase {
 
   package func removeSessions(expiredBefore now: Instant) throws {
     try store.run("DELETE FROM sessions WHERE expires_at <= ?", [.instant(now)])
+  }
+
+  /// A password for the registry that somebody with the token asked for.
+  package func insertRegistryPassword(hash: String, token: String, expires: Instant) throws {
+    try store.run(
+      "INSERT INTO registry_passwords(hash, token, expires_at) VALUES(?, ?, ?)",
+      [.text(hash), .text(token), .instant(expires)])
+  }
+
+  /// The token that it was made with, in the role that it has now.
+  package func registryPassword(hash: String, at now: Instant) throws -> OperatorToken? {
+    try store.query(
+      """
+      SELECT tokens.name, tokens.role FROM registry_passwords JOIN tokens ON tokens.name = registry_passwords.token
+      WHERE registry_passwords.hash = ? AND registry_passwords.expires_at > ?
+      """, [.text(hash), .instant(now)]
+    ).first.flatMap(Self.token)
+  }
+
+  package func removeRegistryPasswords(expiredBefore now: Instant) throws {
+    try store.run("DELETE FROM registry_passwords WHERE expires_at <= ?", [.instant(now)])
   }
 
   private static func token(_ row: SQLiteRow) throws -> OperatorToken? {

@@ -20,6 +20,11 @@ package struct DeviceRecord: Hashable, Sendable {
   /// Of its desired state; 0 before the first.
   package var generation: Generation = Generation(0)
   package var plan: Digest?
+  /// Of the order before the last one with another plan.
+  package var previousPlan: Digest?
+  /// The last plan that it spoke of while it was `plan` or `previousPlan`: it may be fetching that still. Never what a
+  /// device merely says: it would name another device's plan and ask for what that one runs.
+  package var heldPlan: Digest?
   /// When the signed envelope of `generation` expires.
   package var expires: Instant?
 
@@ -74,7 +79,7 @@ extension InventoryDatabase {
       INSERT INTO devices(name, platform, labels, certificate, created_at) VALUES(?, ?, ?, ?, ?)
       ON CONFLICT(name) DO UPDATE SET
         platform = excluded.platform, labels = excluded.labels, certificate = excluded.certificate,
-        report = NULL, report_sequence = 0, is_online = 0, is_failing = 0
+        report = NULL, report_sequence = 0, is_online = 0, is_failing = 0, previous_plan = NULL, held_plan = NULL
       """,
       [
         .text(device.name.rawValue), .text(Self.object(device.platform.attributes)),
@@ -100,13 +105,15 @@ extension InventoryDatabase {
     try store.run(
       """
       UPDATE devices SET is_online = ?, last_seen = ?, agent_version = ?, boot_id = ?, report_sequence = ?, report = ?,
-        is_failing = ?
+        is_failing = ?, held_plan = CASE WHEN ? IN (plan, previous_plan) THEN ? ELSE held_plan END
       WHERE name = ?
       """,
       [
         .bool(device.isOnline), .optional(device.lastSeen?.milliseconds), .text(device.agentVersion),
         .text(device.bootID), .integer(device.report?.sequence ?? 0),
-        .optional(device.report?.json.canonical), .bool(device.isFailing), .text(device.name.rawValue),
+        .optional(device.report?.json.canonical), .bool(device.isFailing),
+        .optional(device.report?.plan?.description), .optional(device.report?.plan?.description),
+        .text(device.name.rawValue),
       ])
     try recount(from: old, to: device)
   }
@@ -116,8 +123,15 @@ extension InventoryDatabase {
     _ generation: Generation, plan: Digest, expires: Instant, of device: DeviceName
   ) throws {
     try store.run(
-      "UPDATE devices SET generation = ?, plan = ?, expires_at = ? WHERE name = ?",
-      [.integer(generation.rawValue), .text(plan.description), .instant(expires), .text(device.rawValue)])
+      """
+      UPDATE devices SET previous_plan = CASE WHEN plan = ? THEN previous_plan ELSE plan END, generation = ?, plan = ?,
+        expires_at = ?
+      WHERE name = ?
+      """,
+      [
+        .text(plan.description), .integer(generation.rawValue), .text(plan.description), .instant(expires),
+        .text(device.rawValue),
+      ])
   }
 
   package func devices(expiringBefore instant: Instant) throws -> [DeviceRecord] {
@@ -140,6 +154,8 @@ extension InventoryDatabase {
     }
     device.generation = Generation(try row.integer("generation"))
     device.plan = row.optionalDigest("plan")
+    device.previousPlan = row.optionalDigest("previous_plan")
+    device.heldPlan = row.optionalDigest("held_plan")
     device.expires = row.optionalInstant("expires_at")
     return device
   }

@@ -3,7 +3,7 @@ import WherrySQLite
 /// Migrations are append-only and run once each, in order, one transaction each; `user_version` counts them.
 /// The SQL keeps to what PostgreSQL also reads, apart from AUTOINCREMENT and WITHOUT ROWID.
 enum Schema {
-  static let migrations: [String] = [first, overview, resolutions, registry]
+  static let migrations: [String] = [first, overview, resolutions, registry, access]
 
   static func migrate(_ store: SQLiteDatabase) throws {
     let applied = Int(try store.query("PRAGMA user_version").first?[0].integer ?? 0)
@@ -133,5 +133,16 @@ enum Schema {
       platform TEXT NOT NULL,
       versions TEXT NOT NULL,
       PRIMARY KEY(deployments, platform)) WITHOUT ROWID;
+    """
+
+  /// What a device may fetch beside its newest plan, and passwords that open the registry alone.
+  private static let access = """
+    ALTER TABLE devices ADD COLUMN previous_plan TEXT;
+    ALTER TABLE devices ADD COLUMN held_plan TEXT;
+
+    CREATE TABLE registry_passwords(
+      hash TEXT PRIMARY KEY,
+      token TEXT NOT NULL REFERENCES tokens(name) ON DELETE CASCADE,
+      expires_at INTEGER NOT NULL) WITHOUT ROWID;
     """
 }

@@ -58,7 +58,10 @@ package struct InventoryService: Sendable {
     let environment = EngineEnvironment(
       authority: identity.authority, signingKey: identity.signingKey, trustRoot: identity.trustRoot,
       endpoints: endpoints, blobs: try ContentStore(root: directory.blobs),
-      images: RegistryImages(insecureRegistries: configuration.insecureRegistries), now: wallClock,
+      images: RegistryImages(
+        insecureRegistries: configuration.insecureRegistries, settings: configuration.registries,
+        defaultRegistry: configuration.defaultRegistry),
+      now: wallClock,
       revoke: { [broker, brokerConfiguration] names in
         do {
           try brokerConfiguration.writeAccess(revoked: names)
@@ -153,7 +156,8 @@ package struct InventoryService: Sendable {
     return Endpoints(
       operatorURL: url(configuration.listen), deviceURL: url(configuration.deviceListen),
       brokerHost: configuration.externalBroker?.host ?? configuration.publicHost(of: configuration.brokerListen),
-      brokerPort: configuration.externalBroker?.port ?? configuration.brokerListen.port)
+      brokerPort: configuration.externalBroker?.port ?? configuration.brokerListen.port,
+      registryHosts: configuration.registryHosts, defaultRegistry: configuration.defaultRegistry)
   }
 
   // MARK: - Listeners

@@ -2,17 +2,30 @@ import Synchronization
 import WherryModel
 import WherryOCI
 import WherryTransfer
+import WherryWire
 
 /// Asks registries, each time on a thread of its own: libcurl's easy interface blocks.
 struct RegistryImages: ImagePinning {
   let insecureRegistries: Set<String>
+  private let defaultRegistry: String
+  private let access: RegistryAccess
   private let known = KnownAnswers()
 
-  init(insecureRegistries: Set<String>) { self.insecureRegistries = insecureRegistries }
+  init(
+    insecureRegistries: Set<String>, settings: RegistrySettings = RegistrySettings(),
+    defaultRegistry: String = ImageReference.defaultRegistry
+  ) {
+    self.insecureRegistries = insecureRegistries
+    self.defaultRegistry = defaultRegistry
+    access = RegistryAccess(
+      credentials: RegistryCredentialSource(settings), mirrors: settings.mirrors, tokenServers: settings.tokenServers)
+  }
 
   func pin(_ reference: String, platform: Platform) async throws -> PlannedImage {
-    try await OwnThread.run { [insecureRegistries, known] in
-      let resolver = ImageResolver(http: RegistryHTTP(known: known), insecureRegistries: insecureRegistries)
+    try await OwnThread.run { [insecureRegistries, defaultRegistry, access, known] in
+      let resolver = ImageResolver(
+        http: RegistryHTTP(known: known, insecureHosts: insecureRegistries), insecureRegistries: insecureRegistries,
+        defaultRegistry: defaultRegistry, access: access)
       return try resolver.resolve(reference, platform: platform)
     }
   }
@@ -39,9 +52,10 @@ private struct RegistryHTTP: HTTPGetting {
   private let client: HTTPClient
   private let known: KnownAnswers
 
-  init(known: KnownAnswers) {
+  init(known: KnownAnswers, insecureHosts: Set<String>) {
     var configuration = HTTPClientConfiguration()
     configuration.userAgent = "wherry-inventory"
+    configuration.insecureHosts = insecureHosts
     client = HTTPClient(configuration: configuration)
     self.known = known
   }
@@ -50,7 +64,9 @@ private struct RegistryHTTP: HTTPGetting {
     if let answer = known[url] { return answer }
     do {
       let response = try client.send(HTTPRequest(url: url, headers: headers), maximumBodyBytes: bodyBytesMaximum)
-      let answer = HTTPAnswer(status: response.status, headers: response.headers, body: response.body)
+      let answer = HTTPAnswer(
+        status: response.status, headers: response.headers, body: response.body,
+        isFromElsewhere: response.isFromElsewhere)
       known.remember(answer, of: url)
       return answer
     } catch {

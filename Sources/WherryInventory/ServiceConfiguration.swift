@@ -1,3 +1,7 @@
+import WherryModel
+import WherryOCI
+import WherryWire
+
 /// Where the service listens: `127.0.0.1:8443`, `[::1]:8443`, `0.0.0.0:8443`.
 package struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
   package var host: String
@@ -60,6 +64,10 @@ package struct ServiceConfiguration: Sendable {
   package var publicHosts: [String] = []
   /// `host:port` of registries that may be asked over plain HTTP.
   package var insecureRegistries: Set<String> = []
+  /// Credentials, mirrors and token servers of registries.
+  package private(set) var registries = RegistrySettings()
+  /// Of images that name none.
+  package private(set) var defaultRegistry = ImageReference.defaultRegistry
   /// Looked up in PATH and the system directories.
   package var mosquitto: String = "mosquitto"
   /// Connections that have something under way at a shutdown are cut after so long.
@@ -72,8 +80,62 @@ package struct ServiceConfiguration: Sendable {
     publicHosts.first ?? (address.isWildcard ? "localhost" : address.host)
   }
 
+  /// How image references may name the service's own registry. On a loopback or wildcard address it is this machine's,
+  /// so its usual names are the service's, too.
+  package var registryHosts: Set<String> {
+    var hosts = publicHosts + [publicHost(of: listen), listen.host]
+    if listen.isWildcard || ["localhost", "127.0.0.1"].contains(listen.host) { hosts += ["localhost", "127.0.0.1"] }
+    let names = hosts.map { $0.lowercased() }.filter { $0 != "0.0.0.0" && !$0.contains(":") }
+    return Set(names.map { "\($0):\(listen.port)" } + (listen.port == 443 ? names : []))
+  }
+
   /// Where the service finds its broker.
   package var brokerAddress: ListenAddress {
     externalBroker.map { ListenAddress(host: $0.host, port: $0.port) } ?? brokerListen.local
+  }
+}
+
+/// The words of `--registry-…`. Refusals say what is wrong with them and not where they stood.
+extension ServiceConfiguration {
+  /// A file in Docker's form, which is read now to see that it can be.
+  package mutating func setRegistryAuth(_ path: String) throws(Failure) {
+    _ = try RegistryCredentialSource.file(path)
+    registries.authFile = path
+  }
+
+  /// `[USER@]HOST=COMMAND`.
+  package mutating func addRegistryCredential(_ text: String) throws(Failure) {
+    let (name, command) = try Self.assignment(text)
+    try registries.addCommand(command, for: name)
+  }
+
+  /// `HOST=MIRROR`.
+  package mutating func addRegistryMirror(_ text: String) throws(Failure) {
+    let (name, mirror) = try Self.assignment(text)
+    try registries.addMirrors(mirror, for: name)
+  }
+
+  /// `HOST=TOKENHOST`.
+  package mutating func addRegistryTokenServer(_ text: String) throws(Failure) {
+    let (name, server) = try Self.assignment(text)
+    try registries.addTokenServers(server, for: name)
+  }
+
+  package mutating func setDefaultRegistry(_ text: String) throws(Failure) {
+    guard let host = RegistryHost(text) else {
+      throw Self.refusal("it is not a registry's host with optional port", "write registry.example.com")
+    }
+    defaultRegistry = host.authority
+  }
+
+  private static func assignment(_ text: String) throws(Failure) -> (String, String) {
+    guard let equals = text.firstIndex(of: "=") else {
+      throw refusal("it has no equals sign", "write the registry's host, =, and what belongs to it")
+    }
+    return (String(text[..<equals]), String(text[text.index(after: equals)...]))
+  }
+
+  private static func refusal(_ message: String, _ remedy: String) -> Failure {
+    Failure(.internalError, code: "configuration.invalid", message: message, remedy: remedy)
   }
 }

@@ -14,6 +14,19 @@ package struct Plan: Hashable, Sendable {
     self.policy = policy
   }
   package subscript(name: ComponentName) -> PlannedComponent? { components.first { $0.name == name } }
+
+  /// Every blob that it names, and with that all that its device has a reason to fetch beside the plan itself.
+  package var blobs: Set<Digest> {
+    var blobs: Set<Digest> = []
+    for component in components {
+      blobs.insert(component.recipe)
+      blobs.formUnion(component.artifacts.map(\.digest))
+      guard let image = component.image else { continue }
+      blobs.insert(image.manifest)
+      blobs.formUnion(image.layers.map(\.digest))
+    }
+    return blobs
+  }
 }
 
 package struct ApplyPolicy: Hashable, Sendable {
@@ -99,7 +112,8 @@ package struct PlannedLayer: Hashable, Sendable {
 package struct PlannedImage: Hashable, Sendable {
   /// As the recipe wrote it, for people.
   package var reference: String
-  /// Scheme and authority: `https://registry.example.com` or, where the operator allowed it, `http://…`.
+  /// Scheme and authority: `https://registry.example.com` or, where the operator allowed it, `http://…`; or
+  /// `serviceRegistry`.
   package var registry: String
   package var repository: String
   package var manifest: Digest
@@ -119,5 +133,13 @@ package struct PlannedImage: Hashable, Sendable {
     self.repository = repository
     self.manifest = manifest
     self.layers = layers
+  }
+
+  /// The `registry` of an image of the service's own: its layers are blobs of the service, as artifacts are.
+  package static let serviceRegistry = "wherry:"
+
+  /// Where a device gets the layer; nil = from the service, by digest.
+  package func url(of layer: PlannedLayer) -> String? {
+    registry == Self.serviceRegistry ? nil : "\(registry)/v2/\(repository)/blobs/\(layer.digest)"
   }
 }

@@ -7,30 +7,37 @@ package struct BearerChallenge: Hashable, Sendable {
   package let realm: String
   package let service: String
   package let scope: String
+  /// Of the realm, in lower case and without port.
+  package let host: String
+  package var isEncrypted: Bool { realm.hasPrefix("https://") }
 
-  /// nil when the header is not a Bearer challenge with a usable realm.
+  private static let realmBytesMaximum = 2_048
+
+  /// The first usable Bearer challenge of a header; nil when there is none.
   package init?(header: String) {
-    guard header.utf8.count <= 4_096, header.lowercased().hasPrefix("bearer ") else { return nil }
-    var parameters: [String: String] = [:]
-    var rest = header.dropFirst(7)
-    while let equals = rest.firstIndex(of: "=") {
-      let name = rest[..<equals].filter { $0 != " " && $0 != "," }.lowercased()
-      rest = rest[rest.index(after: equals)...]
-      if rest.first == "\"" {
-        rest = rest.dropFirst()
-        guard let quote = rest.firstIndex(of: "\"") else { return nil }
-        parameters[name] = String(rest[..<quote])
-        rest = rest[rest.index(after: quote)...]
-      } else {
-        let end = rest.firstIndex(of: ",") ?? rest.endIndex
-        parameters[name] = String(rest[..<end])
-        rest = rest[end...]
-      }
+    guard let found = AuthenticationChallenge.all(in: header).lazy.compactMap({ BearerChallenge($0) }).first else {
+      return nil
     }
-    guard let realm = parameters["realm"], realm.hasPrefix("https://") || realm.hasPrefix("http://") else { return nil }
+    self = found
+  }
+
+  /// nil for other schemes, and for a realm that is not the plain address of a web server.
+  package init?(_ challenge: AuthenticationChallenge) {
+    guard challenge.scheme == "bearer", let realm = challenge.parameters["realm"],
+      realm.utf8.count <= Self.realmBytesMaximum, realm.utf8.allSatisfy(Self.isAddressByte),
+      let scheme = ["https://", "http://"].first(where: realm.hasPrefix)
+    else { return nil }
+    let authority = realm.dropFirst(scheme.count).prefix { $0 != "/" && $0 != "?" }
+    // Neither a user's name in it nor anything else that two readers of URLs could take for two different hosts.
+    guard RegistryHost.isAuthority(String(authority)) else { return nil }
     self.realm = realm
-    service = parameters["service"] ?? ""
-    scope = parameters["scope"] ?? ""
+    host = authority.prefix { $0 != ":" }.lowercased()
+    service = challenge.parameters["service"] ?? ""
+    scope = challenge.parameters["scope"] ?? ""
+  }
+
+  private static func isAddressByte(_ byte: UInt8) -> Bool {
+    (33...126).contains(byte) && !Array("\"#<>\\^`{|}".utf8).contains(byte)
   }
 
   package var tokenURL: String {

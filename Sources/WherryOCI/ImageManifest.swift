@@ -14,6 +14,8 @@ package struct ImageManifest: Hashable, Sendable {
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     let version = try cursor.require("schemaVersion")
     guard try version.integer() == 2 else { throw version.fail("only schema version 2 is supported") }
+    // Who takes it for an index would run something else than who takes it for a manifest.
+    if cursor.json["manifests"] != nil { throw cursor.fail("has \"manifests\", as only an index has") }
     config = try Descriptor(cursor.require("config"))
     let list = try cursor.require("layers")
     let entries = try list.array()
@@ -42,6 +44,9 @@ package struct ImageIndex: Hashable, Sendable {
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     let version = try cursor.require("schemaVersion")
     guard try version.integer() == 2 else { throw version.fail("only schema version 2 is supported") }
+    for member in ["config", "layers"] where cursor.json[member] != nil {
+      throw cursor.fail("has \"\(member)\", as only a manifest has")
+    }
     let list = try cursor.require("manifests")
     let entries = try list.array()
     guard entries.count <= Self.manifestsMaximum else {
@@ -62,6 +67,14 @@ package struct ImageIndex: Hashable, Sendable {
     }
     return nil
   }
+
+  /// The platforms that it has images for, in words; attestations and the like are none.
+  var platformNames: [String] {
+    let images = manifests.filter { MediaType.manifests.contains($0.mediaType) && $0.platform?.isUnknown != true }
+    return Set(images.compactMap(\.platform?.description)).sorted()
+  }
+
+  var hasIndexes: Bool { manifests.contains { MediaType.indexes.contains($0.mediaType) } }
 }
 
 /// What an image says about running it (OCI image-spec, config.md).

@@ -1,9 +1,10 @@
 import WherryModel
 
 /// `[registry/]repository[:tag][@digest]`, as people write images. The grammar is that of the distribution
-/// specification; short names mean what Docker made them mean.
+/// specification; short names mean what Docker made them mean. `wherry:repository[:tag][@digest]` is an image of the
+/// inventory service's own registry, so that recipes need not know where that is.
 package struct ImageReference: Hashable, Sendable, CustomStringConvertible {
-  /// Host and optional port, as written: `docker.io`, `registry.example.com:5000`.
+  /// Host and optional port, as written: `docker.io`, `registry.example.com:5000`; or `serviceRegistry`.
   package let registry: String
   package let repository: String
   /// nil only when there is a digest.
@@ -18,6 +19,8 @@ package struct ImageReference: Hashable, Sendable, CustomStringConvertible {
   }
 
   package static let defaultRegistry = "docker.io"
+  /// No host is named like this: a colon is followed by a port.
+  package static let serviceRegistry = PlannedImage.serviceRegistry
   private static let textBytesMaximum = 512
 
   package init(parsing text: String, defaultRegistry: String = Self.defaultRegistry) throws(Failure) {
@@ -34,7 +37,10 @@ package struct ImageReference: Hashable, Sendable, CustomStringConvertible {
       rest = rest[..<at]
     }
     var registry = defaultRegistry
-    if let slash = rest.firstIndex(of: "/"), Self.namesRegistry(rest[..<slash]) {
+    if rest.hasPrefix(Self.serviceRegistry) {
+      registry = Self.serviceRegistry
+      rest = rest.dropFirst(Self.serviceRegistry.count)
+    } else if let slash = rest.firstIndex(of: "/"), Self.namesRegistry(rest[..<slash]) {
       registry = String(rest[..<slash])
       rest = rest[rest.index(after: slash)...]
     }
@@ -44,7 +50,7 @@ package struct ImageReference: Hashable, Sendable, CustomStringConvertible {
       rest = rest[..<colon]
     }
     if tag == nil, digest == nil { tag = "latest" }
-    guard Self.isRegistry(registry) else {
+    guard registry == Self.serviceRegistry || Self.isRegistry(registry) else {
       throw Self.refusal(text, "\"\(registry)\" is not a host with optional port")
     }
     guard Self.isRepository(rest) else {
@@ -59,7 +65,7 @@ package struct ImageReference: Hashable, Sendable, CustomStringConvertible {
   private static func refusal(_ text: String, _ reason: String) -> Failure {
     Failure(
       .rejected, code: "image.reference", message: "image reference \"\(text.prefix(200))\" is not valid: \(reason)",
-      remedy: "write it as registry.example.com/team/name:tag")
+      remedy: "write it as registry.example.com/team/name:tag, or wherry:team/name:tag for the service's own registry")
   }
 
   /// Docker's rule: the first part is a host if it looks like one.
@@ -75,18 +81,7 @@ package struct ImageReference: Hashable, Sendable, CustomStringConvertible {
     isLowerAlphanumeric(byte) || (65...90).contains(byte) || byte == UInt8(ascii: "_")
   }
 
-  static func isRegistry(_ text: String) -> Bool {
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count <= 2, let host = parts.first, !host.isEmpty, text.utf8.count <= 255 else { return false }
-    if parts.count == 2 {
-      guard let port = Int(parts[1]), (1...65_535).contains(port), parts[1].utf8.allSatisfy({ (48...57).contains($0) })
-      else { return false }
-    }
-    return host.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
-      !label.isEmpty && !label.hasPrefix("-") && !label.hasSuffix("-")
-        && label.utf8.allSatisfy { isWord($0) && $0 != UInt8(ascii: "_") || $0 == UInt8(ascii: "-") }
-    }
-  }
+  static func isRegistry(_ text: String) -> Bool { RegistryHost.isAuthority(text) }
 
   static func isRepository(_ text: Substring) -> Bool {
     guard !text.isEmpty, text.utf8.count <= 255 else { return false }
@@ -108,10 +103,13 @@ package struct ImageReference: Hashable, Sendable, CustomStringConvertible {
     return text.utf8.allSatisfy { isWord($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }
   }
 
+  /// Written with `wherry:`.
+  package var isOfService: Bool { registry == Self.serviceRegistry }
+
   /// What the registry is asked for: the digest where there is one.
   package var manifestName: String { digest?.description ?? tag ?? "latest" }
 
   package var description: String {
-    "\(registry)/\(repository)" + (tag.map { ":\($0)" } ?? "") + (digest.map { "@\($0)" } ?? "")
+    "\(registry)\(isOfService ? "" : "/")\(repository)" + (tag.map { ":\($0)" } ?? "") + (digest.map { "@\($0)" } ?? "")
   }
 }

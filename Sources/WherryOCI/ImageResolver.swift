@@ -5,26 +5,55 @@ import WherryModel
 /// Turns an image reference into exactly the content it means now, for one platform: what a plan pins.
 package struct ImageResolver {
   private let http: any HTTPGetting
-  /// `host[:port]` of the registries that may be spoken to without TLS.
-  private let insecureRegistries: Set<String>
+  /// Those that may be spoken to without TLS.
+  private let insecureRegistries: Set<RegistryHost>
   private let defaultRegistry: String
+  private let access: RegistryAccess
 
   /// Of one image, as transferred.
   private static let bytesMaximum: Int64 = 64 << 30
 
+  /// - Parameter insecureRegistries: `host[:port]` each; what is no host is in nobody's way.
   package init(
     http: any HTTPGetting, insecureRegistries: Set<String> = [],
-    defaultRegistry: String = ImageReference.defaultRegistry
+    defaultRegistry: String = ImageReference.defaultRegistry, access: RegistryAccess = RegistryAccess()
   ) {
     self.http = http
-    self.insecureRegistries = insecureRegistries
+    self.insecureRegistries = Set(insecureRegistries.compactMap { RegistryHost($0) })
     self.defaultRegistry = defaultRegistry
+    self.access = access
   }
 
+  /// A mirror is asked first, for tags, too: which content a tag means is then the mirror's to say. Whatever it cannot
+  /// do is asked of the registry itself, which is also the one that the plan names: devices have mirrors of their own.
   package func resolve(_ text: String, platform: Platform) throws(Failure) -> PlannedImage {
     let reference = try ImageReference(parsing: text, defaultRegistry: defaultRegistry)
-    let session = RegistrySession(base: base(of: reference.registry), repository: reference.repository, http: http)
     let wanted = ImagePlatform.runnable(on: platform)
+    let authorization = RegistryAuthorization(http: http, access: access)
+    let origin = endpoint(of: reference.registry)
+    var complaints: [String] = []
+    for mirror in origin.host.flatMap({ access.mirrors[$0] }) ?? [] {
+      let session = RegistrySession(
+        endpoint: endpoint(of: mirror), repository: mirror.repository(reference.repository), http: http,
+        authorization: authorization)
+      do throws(Failure) {
+        var image = try resolve(reference, text, wanted, session)
+        (image.registry, image.repository) = (origin.base, reference.repository)
+        return image
+      } catch { complaints.append(error.message) }
+    }
+    let session = RegistrySession(
+      endpoint: origin, repository: reference.repository, http: http, authorization: authorization)
+    do throws(Failure) { return try resolve(reference, text, wanted, session) } catch {
+      var failure = error
+      for complaint in complaints { failure.message += "; before that, of its mirror: \(complaint)" }
+      throw failure
+    }
+  }
+
+  private func resolve(
+    _ reference: ImageReference, _ text: String, _ wanted: [ImagePlatform], _ session: RegistrySession
+  ) throws(Failure) -> PlannedImage {
     let (digest, manifest) = try manifest(of: reference, wanted: wanted, session: session)
     let configBytes = try session.blob(
       manifest.config, bytesMaximum: ImageConfig.bytesMaximum, what: "configuration of \(reference)")
@@ -37,17 +66,22 @@ package struct ImageResolver {
     return try planned(text, reference, session.base, digest, manifest, config)
   }
 
-  private func base(of registry: String) -> String {
-    if insecureRegistries.contains(registry) { return "http://\(registry)" }
-    return "https://" + (registry == "docker.io" ? "registry-1.docker.io" : registry)
+  private func endpoint(of registry: String) -> RegistryEndpoint {
+    // What is no host is the service's own registry, which answers without a network.
+    guard let host = RegistryHost(registry) else { return RegistryEndpoint(base: "https://\(registry)", host: nil) }
+    let scheme = insecureRegistries.contains(host) ? "http://" : "https://"
+    return RegistryEndpoint(base: scheme + host.address, host: host)
+  }
+
+  private func endpoint(of mirror: RegistryMirror) -> RegistryEndpoint {
+    insecureRegistries.contains(mirror.host) ? endpoint(of: mirror.host.authority) : RegistryEndpoint(mirror)
   }
 
   private func manifest(of reference: ImageReference, wanted: [ImagePlatform], session: RegistrySession)
     throws(Failure) -> (Digest, ImageManifest)
   {
     let (bytes, headerType) = try session.manifest(reference.manifestName, what: "image \(reference)")
-    let json = try parse(bytes, "manifest of \(reference)") { (cursor) throws(JSONShapeError) in cursor }
-    let type = json.json["mediaType"]?.stringValue ?? headerType ?? ""
+    let type = try agreedType(of: bytes, header: headerType, expected: nil, "manifest of \(reference)")
     if MediaType.manifests.contains(type) {
       return (SHA256.digest(of: bytes), try parseManifest(bytes, reference))
     }
@@ -56,16 +90,30 @@ package struct ImageResolver {
     }
     let index = try parse(bytes, "index of \(reference)") { (cursor) throws(JSONShapeError) in try ImageIndex(cursor) }
     guard let descriptor = index.manifest(for: wanted) else {
-      let has = Set(index.manifests.compactMap(\.platform?.description)).sorted().prefix(20).joined(separator: ", ")
-      throw noPlatform(reference, wanted, has: has.isEmpty ? "none" : has)
+      let has = index.platformNames.prefix(20).joined(separator: ", ")
+      let others = index.hasIndexes ? "further indexes, which are not looked into" : "none"
+      throw noPlatform(reference, wanted, has: has.isEmpty ? others : has)
     }
     guard descriptor.size <= Int64(ImageManifest.bytesMaximum) else {
       throw malformed("index of \(reference)", "it declares a manifest of \(descriptor.size) bytes")
     }
     let what = "manifest \(descriptor.digest) of \(reference)"
-    let (manifestBytes, _) = try session.manifest(descriptor.digest.description, what: what)
+    let (manifestBytes, manifestHeader) = try session.manifest(descriptor.digest.description, what: what)
     try session.check(manifestBytes, digest: descriptor.digest, size: descriptor.size, what: what)
+    _ = try agreedType(of: manifestBytes, header: manifestHeader, expected: descriptor.mediaType, what)
     return (descriptor.digest, try parseManifest(manifestBytes, reference))
+  }
+
+  private func agreedType(
+    of bytes: [UInt8], header: String?, expected: String?, _ what: String
+  ) throws(Failure) -> String {
+    let json = try parse(bytes, what) { (cursor) throws(JSONShapeError) in cursor.json }
+    let document = json["mediaType"]?.stringValue
+    guard let type = MediaType.agreed(document: document, header: header, expected: expected) else {
+      let said = [expected, document, header].compactMap { $0 }.map { "\"\($0.prefix(100))\"" }
+      throw malformed(what, "it is said to be of different types: \(said.joined(separator: ", "))")
+    }
+    return type
   }
 
   private func parseManifest(_ bytes: [UInt8], _ reference: ImageReference) throws(Failure) -> ImageManifest {

@@ -12,6 +12,25 @@ package enum MediaType {
   package static let manifests: Set<String> = [ociManifest, dockerManifest]
   package static let indexes: Set<String> = [ociIndex, dockerList]
 
+  /// What servers say that do not know better.
+  private static let general: Set<String> = [
+    "application/json", "application/octet-stream", "binary/octet-stream", "text/plain",
+  ]
+
+  /// Without parameters such as `charset`, in lower case.
+  static func plain(_ header: String) -> String {
+    header.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+  }
+
+  /// The one type that a document's own `mediaType`, the registry's `Content-Type` and whoever named the document agree
+  /// on; nil when they do not. Read as something else than it was checked as, a document could mean two things
+  /// (distribution-spec, "Pulling manifests"; GHSA-mc8v-mgrf-8f4m).
+  static func agreed(document: String?, header: String?, expected: String? = nil) -> String? {
+    let header = header.flatMap { general.contains($0) || $0.isEmpty ? nil : $0 }
+    let said = [expected, document, header].compactMap { $0 }
+    return said.allSatisfy { $0 == said.first } ? said.first ?? "" : nil
+  }
+
   private static let layers: [String: LayerCompression] = [
     "application/vnd.oci.image.layer.v1.tar": .none,
     "application/vnd.oci.image.layer.v1.tar+gzip": .gzip,

@@ -95,7 +95,7 @@ extension PlanChecker {
     for layer in image.layers where layer.compression == .none && layer.digest != layer.diffID {
       problems.append("an uncompressed layer of \(image.reference) has two different digests")
     }
-    if !isAddress(image.registry, schemes: ["https://", "http://"]) {
+    if image.registry != PlannedImage.serviceRegistry, !isAddress(image.registry, schemes: ["https://", "http://"]) {
       problems.append("\"\(image.registry)\" is not the address of a registry")
     }
     if !isRepository(image.repository) { problems.append("\"\(image.repository)\" is not a repository") }

@@ -59,7 +59,34 @@ extension RecipeNode {
       report("\"\(text.clipped)\" is not an image reference", "write registry.example.com/name:tag, without a scheme")
       return nil
     }
+    if text.hasPrefix(PlannedImage.serviceRegistry), !Self.isServiceImage(text) {
+      report(
+        "\"\(text.clipped)\" is not an image of the service's own registry",
+        "write wherry:REPOSITORY:TAG or wherry:REPOSITORY@DIGEST, such as wherry:team/web:1.4")
+      return nil
+    }
     return text
+  }
+
+  /// `wherry:repository[:tag][@digest]`. Only the service reads the others, where they are pinned: what is ours can be
+  /// told here, with its place in the recipe.
+  private static func isServiceImage(_ text: String) -> Bool {
+    let halves = text.dropFirst(PlannedImage.serviceRegistry.count)
+      .split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+    if halves.count == 2, Digest(String(halves[1])) == nil { return false }
+    let names = halves[0].split(separator: ":", omittingEmptySubsequences: false)
+    guard names.count <= 2, names.allSatisfy({ $0.utf8.first.map { $0 != 45 && $0 != 46 } ?? false }) else {
+      return false
+    }
+    if names.count == 2, !names[1].utf8.allSatisfy({ isTagByte($0) }) { return false }
+    return names[0].split(separator: "/", omittingEmptySubsequences: false).allSatisfy { part in
+      !part.isEmpty && part.utf8.allSatisfy { isTagByte($0) && !(65...90).contains($0) }
+    }
+  }
+
+  private static func isTagByte(_ byte: UInt8) -> Bool {
+    (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+      || [UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-")].contains(byte)
   }
 
   /// A list runs as it is; a single text goes through the image's shell.

@@ -1,34 +1,59 @@
 import CCurl
 import WherryModel
 
+/// Gives headers for an answer 401 to an item, whose `url` is the address that was asked; nil = nothing helps.
+package typealias Authorizing = (DownloadItem, HTTPResponse) throws(TransferError) -> [(String, String)]?
+
 /// One item under way: which request comes next, what its answer means, how often it has been tried.
 final class Download {
   enum Step {
     case finished
     /// Run the exchange again, after a pause.
     case again(afterMilliseconds: Int64)
-    /// Run this exchange now: a redirect, or the same with credentials.
+    /// Run this exchange now: a redirect, the same with credentials, or the next place.
     case now(Hop)
   }
 
-  let item: DownloadItem
+  /// As it was asked for, but with the address of the present place.
+  private(set) var item: DownloadItem
   let file: PartialFile
   private let policy: DownloadPolicy
+  private let health: MirrorHealth
+  /// Addresses still to try when the present one fails; the last is the item's own.
+  private var places: [String]
+  /// What went wrong at mirrors.
+  private var complaints: [String] = []
   private var exchange: HTTPExchange?
   private var fruitless = 0
   private var lengthAtStart: Int64 = 0
-  private var authorization: [(String, String)] = []
-  private var hasAuthorized = false
+  private var credentials = Credentials()
 
-  init(_ item: DownloadItem, policy: DownloadPolicy) throws(TransferError) {
-    self.item = item
+  /// What the present place got to see.
+  private struct Credentials {
+    var headers: [(String, String)] = []
+    /// Since they were got, the place has answered something else than 401. A token that was good can expire, and then
+    /// another is asked for; one that never was good cannot be mended.
+    var areProven = false
+    var renewals = 0
+    static let renewalsMaximum = 1_000
+
+    var mayBeRenewed: Bool { (headers.isEmpty || areProven) && renewals < Self.renewalsMaximum }
+  }
+
+  init(_ item: DownloadItem, policy: DownloadPolicy, health: MirrorHealth) throws(TransferError) {
+    var places = item.mirrors.filter { !health.isGone($0) } + [item.url]
+    var placed = item
+    placed.url = places.removeFirst()
+    self.item = placed
+    self.places = places
     self.policy = policy
+    self.health = health
     file = try PartialFile(path: item.partialPath, size: item.size, digest: item.digest)
   }
 
   /// The request for what is missing.
   var firstHop: Hop {
-    var headers = item.headers + authorization
+    var headers = item.headers + credentials.headers
     if file.length > 0 { headers.append(("Range", "bytes=\(file.length)-")) }
     return Hop(HTTPRequest(url: item.url, headers: headers))
   }
@@ -81,6 +106,10 @@ final class Download {
       // The server's blob is shorter than what we have: one of the two is wrong, and we cannot know which.
       try file.restart()
       throw TransferError(.truncated, "\(item.url) has no bytes after \(lengthAtStart) (\(item.label))")
+    case 401 where !credentials.headers.isEmpty && !head.isFromElsewhere:
+      throw TransferError(
+        .status, "\(item.url) answered with status 401: the server refuses the credentials that it got (\(item.label))",
+        remedy: "check the registry's credential and that it may pull there", status: 401)
     default: throw TransferError.unexpected(status: head.status, url: "\(item.url) (\(item.label))")
     }
   }
@@ -93,15 +122,12 @@ final class Download {
       remedy: "check that the server holds the right content, or publish again")
   }
 
-  /// - Parameter authorize: gives headers for an answer 401, or nil.
-  func conclude(_ code: CURLcode, authorize: (DownloadItem, HTTPResponse) -> [(String, String)]?)
-    throws(TransferError) -> Step
-  {
+  func conclude(_ code: CURLcode, authorize: Authorizing) throws(TransferError) -> Step {
     guard let exchange else { preconditionFailure("\(item.label) ended before it was started") }
+    let response = exchange.response
+    if response.status != 401, response.status != 0, !response.isFromElsewhere { credentials.areProven = true }
     do throws(TransferError) {
-      if let hop = try exchange.conclude(code, redirectsMaximum: item.configuration.redirectsMaximum) {
-        return .now(hop)
-      }
+      if let hop = try exchange.conclude(code) { return .now(hop) }
       guard file.isComplete else {
         throw TransferError(
           .truncated, "\(item.url) ended after \(file.length) of \(file.size) bytes (\(item.label))",
@@ -109,22 +135,47 @@ final class Download {
       }
       return try verify()
     } catch {
-      if error.status == 401, !hasAuthorized, let headers = authorize(item, exchange.response) {
-        hasAuthorized = true
-        authorization = headers
-        return .now(firstHop)
+      // Where a redirect led to, a challenge is none for the registry's credentials.
+      if error.status == 401, !response.isFromElsewhere, credentials.mayBeRenewed {
+        do throws(TransferError) {
+          if let headers = try authorize(item, response) {
+            credentials = Credentials(headers: headers, renewals: credentials.renewals + 1)
+            return .now(firstHop)
+          }
+        } catch { return try recover(from: error, response) }
       }
-      guard error.isTransient else { throw error }
-      return try retry(after: error)
+      return try recover(from: error, response)
     }
   }
 
-  private func retry(after error: TransferError) throws(TransferError) -> Step {
+  /// The next place, the same once more, or the end.
+  private func recover(from error: TransferError, _ response: HTTPResponse) throws(TransferError) -> Step {
+    if let hop = nextPlace(after: error) { return .now(hop) }
+    guard error.isTransient else { throw complaining(error) }
     fruitless = file.length > lengthAtStart ? 0 : fruitless + 1
-    guard fruitless < policy.attemptsMaximum else { throw error }
-    let doublings = min(fruitless, 16)
-    return .again(
-      afterMilliseconds: min(policy.backoffMaximumMilliseconds, policy.backoffMilliseconds << Int64(doublings)))
+    guard fruitless < policy.attemptsMaximum else { throw complaining(error) }
+    let asked = error.code == .unavailable ? RetryAfter.milliseconds(in: response.headers) : nil
+    return .again(afterMilliseconds: policy.pauseMilliseconds(fruitless: fruitless, asked: asked))
+  }
+
+  /// A mirror is a shortcut and gets one chance; where the item comes from, patience is worth it.
+  private func nextPlace(after error: TransferError) -> Hop? {
+    guard !places.isEmpty, error.code != .spaceFull, error.code != .localFile else { return nil }
+    health.note(error, at: item.url)
+    complaints.append(error.message)
+    while places.count > 1, let next = places.first, health.isGone(next) { places.removeFirst() }
+    item.url = places.removeFirst()
+    credentials = Credentials()
+    fruitless = 0
+    // Whatever the mirror sent has to fit what comes now; if it does not, that is not this place's fault.
+    file.distrust()
+    return firstHop
+  }
+
+  private func complaining(_ error: TransferError) -> TransferError {
+    guard !complaints.isEmpty else { return error }
+    let message = error.message + complaints.map { "; before that, of its mirror: \($0)" }.joined()
+    return TransferError(error.code, message, remedy: error.remedy, status: error.status)
   }
 
   func verify() throws(TransferError) -> Step {
@@ -132,15 +183,20 @@ final class Download {
     switch try file.verify() {
     case .verified: return .finished
     case .mismatch(let actual):
+      let error = TransferError(
+        .digestMismatch, "\(item.url) sent content with digest \(actual) in place of \(item.digest) (\(item.label))",
+        remedy: "publish the content again, and look for a proxy or registry that alters it")
       // After a power cut the earlier run's bytes may not be what was written: once more, from nothing.
       if wasResumed {
         try file.restart()
         return .again(afterMilliseconds: 0)
       }
+      if !places.isEmpty {
+        try file.restart()
+        if let hop = nextPlace(after: error) { return .now(hop) }
+      }
       file.discard()
-      throw TransferError(
-        .digestMismatch, "\(item.url) sent content with digest \(actual) in place of \(item.digest) (\(item.label))",
-        remedy: "publish the content again, and look for a proxy or registry that alters it")
+      throw error
     }
   }
 }

@@ -3,6 +3,8 @@ import WherryModel
 /// One blob to fetch: everything about it is known before the first byte.
 package struct DownloadItem: Sendable {
   package var url: String
+  /// Other addresses of the same bytes, asked first and in this order. The digest says whether they have them.
+  package var mirrors: [String]
   package var headers: [(String, String)]
   package var digest: Digest
   package var size: Int64
@@ -13,10 +15,11 @@ package struct DownloadItem: Sendable {
   package var configuration: HTTPClientConfiguration
 
   package init(
-    url: String, headers: [(String, String)] = [], digest: Digest, size: Int64, partialPath: String, label: String = "",
-    configuration: HTTPClientConfiguration = HTTPClientConfiguration()
+    url: String, mirrors: [String] = [], headers: [(String, String)] = [], digest: Digest, size: Int64,
+    partialPath: String, label: String = "", configuration: HTTPClientConfiguration = HTTPClientConfiguration()
   ) {
     self.url = url
+    self.mirrors = mirrors
     self.headers = headers
     self.digest = digest
     self.size = size
@@ -37,6 +40,12 @@ package struct DownloadPolicy: Sendable {
   /// Over all transfers; nil = as fast as it goes.
   package var bytesPerSecondMaximum: Int64?
   package init() {}
+
+  /// The pause after so many attempts in a row that brought nothing; longer where the server asks for it.
+  package func pauseMilliseconds(fruitless: Int, asked: Int64?) -> Int64 {
+    let own = min(backoffMaximumMilliseconds, backoffMilliseconds << Int64(min(fruitless, 16)))
+    return max(own, min(asked ?? 0, RetryAfter.millisecondsMaximum))
+  }
 }
 
 package enum DownloadEvent: Hashable, Sendable {

@@ -14,9 +14,10 @@ package final class Downloader {
   private var doneBefore: Int64 = 0
   private var total: Int64 = 0
   private var lastReported: Int64 = -1
+  private let health = MirrorHealth()
 
   /// Credentials for an item whose server answered 401.
-  package var authorize: (DownloadItem, HTTPResponse) -> [(String, String)]? = { _, _ in nil }
+  package var authorize: Authorizing = { _, _ in nil }
 
   package init(policy: DownloadPolicy = DownloadPolicy()) {
     self.policy = policy
@@ -62,7 +63,7 @@ package final class Downloader {
       try start(download, download.firstHop)
     }
     while active.count + waiting.count < max(1, policy.parallel), let item = queue.popLast() {
-      let download = try Download(item, policy: policy)
+      let download = try Download(item, policy: policy, health: health)
       if download.file.isComplete {
         try take(download.verify(), of: download, onEvent)
       } else {

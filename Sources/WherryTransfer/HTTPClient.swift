@@ -4,7 +4,7 @@ import WherryModel
 /// A blocking HTTP client over libcurl. Keeps its connections open between requests. For one thread at a time.
 ///
 /// Redirects of GET and HEAD are followed, but credentials never go to another origin than the one they were given
-/// for, and https never continues as http.
+/// for, and https continues as http only where the configuration says so.
 package final class HTTPClient {
   let configuration: HTTPClientConfiguration
   private let handle = EasyHandle()
@@ -71,9 +71,7 @@ package final class HTTPClient {
       exchange.onHead = onHead
       exchange.onBody = onBody
       let code = curl_easy_perform(handle.raw)
-      guard let next = try exchange.conclude(code, redirectsMaximum: configuration.redirectsMaximum) else {
-        return exchange.response
-      }
+      guard let next = try exchange.conclude(code) else { return exchange.response }
       hop = next
     }
   }

@@ -15,6 +15,7 @@ final class HTTPExchange {
 
   let handle: EasyHandle
   let hop: Hop
+  private let configuration: HTTPClientConfiguration
   private(set) var headers: [String: String] = [:]
   private var headerBytes = 0
   private var bodyFile: BodyFile?
@@ -31,10 +32,11 @@ final class HTTPExchange {
   {
     self.hop = hop
     self.handle = handle
+    self.configuration = configuration
     handle.reset()
     try setRequest()
-    try setTrust(configuration)
-    setBounds(configuration, isStream: isStream)
+    try setTrust()
+    setBounds(isStream: isStream)
     setCallbacks()
   }
 
@@ -77,7 +79,7 @@ final class HTTPExchange {
 
   private static func isHeaderSafe(_ text: String) -> Bool { text.utf8.allSatisfy { $0 != 10 && $0 != 13 && $0 != 0 } }
 
-  private func setTrust(_ configuration: HTTPClientConfiguration) throws(TransferError) {
+  private func setTrust() throws(TransferError) {
     // The default directory of authorities is trusted beside a given CA unless it is taken away.
     if configuration.caPEM != nil || configuration.caFile != nil { handle.set(CURLOPT_CAPATH, nil as String?) }
     var isUsable = true
@@ -95,7 +97,7 @@ final class HTTPExchange {
     }
   }
 
-  private func setBounds(_ configuration: HTTPClientConfiguration, isStream: Bool) {
+  private func setBounds(isStream: Bool) {
     handle.set(CURLOPT_NOSIGNAL, 1)
     handle.set(CURLOPT_FOLLOWLOCATION, 0)
     handle.set(CURLOPT_CONNECTTIMEOUT_MS, configuration.connectTimeoutMilliseconds)
@@ -185,15 +187,20 @@ final class HTTPExchange {
       && ["GET", "HEAD"].contains(hop.request.method)
   }
 
-  var response: HTTPResponse { HTTPResponse(status: handle.status, headers: headers) }
+  var response: HTTPResponse {
+    var response = HTTPResponse(status: handle.status, headers: headers)
+    response.isFromElsewhere = !hop.isTrusted
+    return response
+  }
 
   /// What libcurl's result means. `nil` = done; a hop = go on there.
-  func conclude(_ code: CURLcode, redirectsMaximum: Int) throws(TransferError) -> Hop? {
+  func conclude(_ code: CURLcode) throws(TransferError) -> Hop? {
     if case .refused(let error) = stop { throw error }
     if case .enough = stop { return nil }
     guard code == CURLE_OK else { throw failure(code) }
     if isRedirect, let target = handle.redirectURL {
-      return try hop.following(target, maximum: redirectsMaximum)
+      return try hop.following(
+        target, maximum: configuration.redirectsMaximum, insecureHosts: configuration.insecureHosts)
     }
     if !isHeadDelivered {
       deliverHead()

@@ -24,6 +24,8 @@ package struct HTTPResponse: Sendable {
   /// Names in lower case; a repeated header's values are joined by ", ".
   package var headers: [String: String]
   package var body: [UInt8]
+  /// Whether a redirect led to another origin, which then speaks for itself and not for the one that was asked.
+  package var isFromElsewhere = false
 
   package init(status: Int, headers: [String: String] = [:], body: [UInt8] = []) {
     self.status = status
@@ -45,6 +47,8 @@ package struct HTTPClientConfiguration: Sendable {
   package var stallSeconds = 30
   package var stallBytesPerSecond = 16
   package var redirectsMaximum = 5
+  /// `host[:port]` of servers to which a redirect from https may lead in the clear.
+  package var insecureHosts: Set<String> = []
   package var userAgent = "wherry"
   package init() {}
 }

@@ -19,6 +19,12 @@ struct Origin: Hashable {
     self.port = port
   }
 
+  /// As an operator writes it: the port is left away where it is the scheme's own, or not.
+  func isNamed(in hosts: Set<String>) -> Bool {
+    let isUsualPort = port == (scheme == "https" ? "443" : "80")
+    return hosts.contains("\(host):\(port)") || (isUsualPort && hosts.contains(host))
+  }
+
   private static func part(_ what: CURLUPart, of handle: OpaquePointer, flags: UInt32 = 0) -> String? {
     var text: UnsafeMutablePointer<CChar>?
     guard curl_url_get(handle, what, &text, flags) == CURLUE_OK, let text else { return nil }
@@ -43,8 +49,8 @@ struct Hop {
   private static let credentialHeaders: Set<String> = ["authorization", "cookie", "proxy-authorization"]
 
   /// The request that a redirect asks for. Credentials stay with the origin that they were given for, and what
-  /// began encrypted does not go on in the clear.
-  func following(_ target: String, maximum: Int) throws(TransferError) -> Hop {
+  /// began encrypted does not go on in the clear, except at hosts where the operator allowed that.
+  func following(_ target: String, maximum: Int, insecureHosts: Set<String>) throws(TransferError) -> Hop {
     guard redirects < maximum else {
       throw TransferError(
         .invalidResponse, "\(request.url) redirects more than \(maximum) times",
@@ -56,7 +62,7 @@ struct Hop {
         .invalidResponse, "\(request.url) redirects to \"\(target.prefix(200))\", which is not an http address",
         remedy: "check the server's redirects")
     }
-    guard from.scheme == to.scheme || to.scheme == "https" else {
+    guard from.scheme == to.scheme || to.scheme == "https" || to.isNamed(in: insecureHosts) else {
       throw TransferError(
         .invalidResponse, "\(request.url) redirects from https to plain http at \(to.host)",
         remedy: "have the server redirect to an https address")

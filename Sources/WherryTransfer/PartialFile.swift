@@ -11,7 +11,7 @@ final class PartialFile {
   let digest: Digest
   private let descriptor: Int32
   private(set) var length: Int64 = 0
-  /// Some of the bytes are from an earlier run; a wrong digest may then be that run's fault.
+  /// Some of the bytes are from an earlier run or another place; a wrong digest may then be theirs.
   private(set) var isResumed = false
   private var hash = SHA256()
 
@@ -98,6 +98,9 @@ final class PartialFile {
     isResumed = false
     hash = SHA256()
   }
+
+  /// What is there came from somebody else than what follows.
+  func distrust() { isResumed = length > 0 }
 
   enum Verdict: Hashable { case verified, mismatch(Digest) }
 

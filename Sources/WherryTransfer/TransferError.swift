@@ -15,6 +15,8 @@ package struct TransferError: Error, Hashable, Sendable, CustomStringConvertible
     case tooLarge = "download.tooLarge"
     /// The server answered, but with a status that is not success.
     case status = "download.status"
+    /// The registry or its token server does not take the credentials that are configured for it.
+    case unauthorized = "image.unauthorized"
     /// The server answered that it cannot now: too many requests, or trouble of its own.
     case unavailable = "download.unavailable"
     /// An answer that HTTP does not allow here: a redirect loop, a range that was not asked for.
@@ -52,7 +54,9 @@ package struct TransferError: Error, Hashable, Sendable, CustomStringConvertible
       switch code {
       case .digestMismatch: .verify
       case .spaceFull: .space
-      case .unreachable, .untrusted, .stalled, .truncated, .tooLarge, .status, .unavailable, .invalidResponse: .download
+      case .unreachable, .untrusted, .stalled, .truncated, .tooLarge, .status, .unauthorized, .unavailable,
+        .invalidResponse:
+        .download
       case .localFile, .invalidRequest: .internalError
       }
     return Failure(failureClass, code: code.rawValue, message: message, remedy: remedy)

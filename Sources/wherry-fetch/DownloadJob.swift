@@ -1,5 +1,6 @@
 import WherryJSON
 import WherryModel
+import WherryOCI
 import WherryTransfer
 
 struct DownloadJob {
@@ -10,12 +11,15 @@ struct DownloadJob {
     let label: String
     /// From the inventory service: its authority is trusted and the device shows its certificate. Never both elsewhere.
     let isFromService: Bool
+    /// Other addresses of the same bytes.
+    let mirrors: [String]
   }
 
   let store: String
   let items: [Item]
   let device: HTTPClientConfiguration
   let elsewhere: HTTPClientConfiguration
+  let registries: RegistryAccess
   let policy: DownloadPolicy
   let identity: Identity?
 
@@ -34,7 +38,7 @@ struct DownloadJob {
     var plain = HTTPClientConfiguration()
     plain.userAgent = "wherry-fetch"
     plain.stallSeconds = try Self.bounded(cursor, "stallSeconds", 1...3_600) ?? plain.stallSeconds
-    elsewhere = plain
+    var elsewhere = plain
     var service: String?
     if let device = try cursor.optional("device") {
       let url = try device.require("url").string()
@@ -48,9 +52,16 @@ struct DownloadJob {
     let list = try cursor.require("items")
     let entries = try list.array()
     guard entries.count <= Self.itemsMaximum else { throw list.fail("has more than \(Self.itemsMaximum) items") }
+    let registries = try DownloadRegistries.read(cursor.optional("registries"))
     var items: [Item] = []
-    for entry in entries { items.append(try Self.item(entry, service: service)) }
+    for entry in entries { items.append(try Self.item(entry, service: service, registries)) }
+    // What the plan or the operator wrote with http:// may also be redirected to there.
+    for url in items.flatMap({ $0.isFromService ? [] : [$0.url] + $0.mirrors }) where url.hasPrefix("http://") {
+      if let host = RegistryHost(url: url) { elsewhere.insecureHosts.insert(host.authority) }
+    }
     self.items = items
+    self.registries = registries
+    self.elsewhere = elsewhere
     identity = if let user = try cursor.optional("user") { try Identity(user) } else { nil }
   }
 
@@ -64,16 +75,21 @@ struct DownloadJob {
     return number
   }
 
-  private static func item(_ cursor: JSONCursor, service: String?) throws(JSONShapeError) -> Item {
+  private static func item(
+    _ cursor: JSONCursor, service: String?, _ registries: RegistryAccess
+  ) throws(JSONShapeError) -> Item {
     let digest = try Job.digest(cursor.require("digest"))
     let sizeCursor = try cursor.require("size")
     let size = try sizeCursor.integer()
     guard size >= 0 else { throw sizeCursor.fail("a size cannot be negative") }
     let label = try cursor.optional("label")?.string() ?? digest.description
-    if let url = try cursor.optional("url") {
-      return Item(digest: digest, size: size, url: try url.string(), label: label, isFromService: false)
+    if let url = try cursor.optional("url")?.string() {
+      return Item(
+        digest: digest, size: size, url: url, label: label, isFromService: false,
+        mirrors: DownloadRegistries.mirrors(of: url, registries))
     }
     guard let service else { throw cursor.fail("has no \"url\", and the job names no \"device\"") }
-    return Item(digest: digest, size: size, url: "\(service)/v1/blobs/\(digest)", label: label, isFromService: true)
+    return Item(
+      digest: digest, size: size, url: "\(service)/v1/blobs/\(digest)", label: label, isFromService: true, mirrors: [])
   }
 }

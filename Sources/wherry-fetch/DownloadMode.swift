@@ -53,12 +53,15 @@ struct DownloadMode {
 
   private func fetch(_ items: [DownloadJob.Item], into store: ContentStore, present: Int64) throws(Failure) {
     let downloader = Downloader(policy: job.policy)
-    let tokens = TokenSource(configuration: HTTPClientConfiguration())
-    downloader.authorize = { _, answer in tokens.authorization(for: answer) }
+    let authorization = DownloadAuthorization(job)
+    downloader.authorize = { (item, answer) throws(TransferError) in
+      try authorization.headers(for: item, answering: answer)
+    }
     let downloads = items.map { item in
       DownloadItem(
-        url: item.url, digest: item.digest, size: item.size, partialPath: store.partialPath(of: item.digest),
-        label: item.label, configuration: item.isFromService ? job.device : job.elsewhere)
+        url: item.url, mirrors: item.mirrors, digest: item.digest, size: item.size,
+        partialPath: store.partialPath(of: item.digest), label: item.label,
+        configuration: item.isFromService ? job.device : job.elsewhere)
     }
     do throws(TransferError) {
       try downloader.run(downloads) { (event) throws(TransferError) in
@@ -74,26 +77,5 @@ struct DownloadMode {
         }
       }
     } catch { throw error.failure }
-  }
-}
-
-/// Anonymous tokens for registries that want one even for what all may read.
-private final class TokenSource {
-  private let http: HTTPClient
-  private var tokens: [BearerChallenge: String] = [:]
-
-  init(configuration: HTTPClientConfiguration) { http = HTTPClient(configuration: configuration) }
-
-  func authorization(for answer: HTTPResponse) -> [(String, String)]? {
-    guard let header = answer.headers["www-authenticate"], let challenge = BearerChallenge(header: header) else {
-      return nil
-    }
-    if tokens[challenge] == nil,
-      let answer = try? http.send(HTTPRequest(url: challenge.tokenURL), maximumBodyBytes: 1 << 16),
-      answer.status == 200
-    {
-      tokens[challenge] = BearerChallenge.token(in: answer.body)
-    }
-    return tokens[challenge].map { [("Authorization", "Bearer \($0)")] }
   }
 }

@@ -13,6 +13,8 @@ struct UnpackItemMode {
   }
 
   func run() throws(Failure) {
+    // Files get the modes that they shall have by their making.
+    umask(0)
     let unpacker = LayerUnpacker(label: job.label, limits: job.limits)
     let needsOwners = if case .layer = job.content { true } else { false }
     let root = try Confinement.enter(job.destination, keepsOwners: needsOwners)

@@ -48,6 +48,30 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("A registry that may be asked over plain HTTP; may be repeated.", valueName: "host:port"))
   var insecureRegistry: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Credentials of registries, as Docker writes them; read again while the service runs.", valueName: "file"))
+  var registryAuth: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A command that prints a registry's password, or its credential as Docker's helpers do; may be repeated.",
+      valueName: "[user@]host=command"))
+  var registryCredential: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Ask this mirror first for a registry's images; may be repeated.", valueName: "host=mirror[/prefix]"))
+  var registryMirror: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "A registry's credential may also be shown to this token server; may be repeated.", valueName: "host=name"))
+  var registryTokenServer: [String] = []
+
+  @Option(help: ArgumentHelp("The registry of images that name none.", valueName: "host"))
+  var defaultRegistry: String?
+
   @Option(help: ArgumentHelp("Write the admin token here when it is made, instead of printing it.", valueName: "file"))
   var adminTokenFile: String?
 
@@ -85,8 +109,22 @@ struct Serve: AsyncParsableCommand {
     }
     configuration.publicHosts = publicHost
     configuration.insecureRegistries = Set(insecureRegistry)
+    try setRegistries(&configuration)
     configuration.mosquitto = mosquitto
     return configuration
+  }
+
+  private func setRegistries(_ configuration: inout ServiceConfiguration) throws {
+    func set(_ option: String, _ texts: [String], _ body: (String) throws -> Void) throws {
+      for text in texts {
+        do { try body(text) } catch { throw ValidationError("\(option) \(text): \(error)") }
+      }
+    }
+    try set("--registry-auth", registryAuth.map { [$0] } ?? []) { try configuration.setRegistryAuth($0) }
+    try set("--registry-credential", registryCredential) { try configuration.addRegistryCredential($0) }
+    try set("--registry-mirror", registryMirror) { try configuration.addRegistryMirror($0) }
+    try set("--registry-token-server", registryTokenServer) { try configuration.addRegistryTokenServer($0) }
+    try set("--default-registry", defaultRegistry.map { [$0] } ?? []) { try configuration.setDefaultRegistry($0) }
   }
 
   private func address(_ text: String, _ option: String) throws -> ListenAddress {

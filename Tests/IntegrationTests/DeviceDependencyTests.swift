@@ -9,7 +9,7 @@ import Testing
   static let forbidden = ["Foundation", "dispatch", "BlocksRuntime", "icu"]
   static let budgets = [
     "wherry-agent": ["libmosquitto", "libssl", "libcrypto", "libsqlite3", "libseccomp"],
-    "wherry-fetch": ["libcurl", "libarchive", "libcrypto", "libssl"],
+    "wherry-fetch": ["libcurl", "libarchive", "libisal", "libzstd", "libcrypto", "libssl"],
     // Static: one runs beside each workload.
     "wherry-shim": [],
   ]

@@ -71,9 +71,9 @@ struct DocumentedCommand {
     return found
   }
 
-  /// Without comments and the brackets that mark what is optional.
+  /// Without comments, the brackets that mark what is optional, and the programs that read its output.
   private static func plain(_ text: String) -> String {
-    text.components(separatedBy: " #")[0].filter { !"[]…".contains($0) }
+    text.components(separatedBy: " #")[0].components(separatedBy: " | ")[0].filter { !"[]…".contains($0) }
   }
 
   /// `wherry group create, add, list` names three commands.

@@ -30,6 +30,7 @@ extension OnRealParts.StoryTests {
       try deviceThatWasOff(fleet)
       try restartedService(fleet)
       try badInput(fleet)
+      try ownRegistry(fleet)
       try remainingCommands(fleet)
     } catch {
       for device in Self.kiosks { print("--- \(device)\n\(fleet.log("\(device)/agent.log").suffix(6000))") }

@@ -70,6 +70,8 @@ final class TestFleet {
     try Command.eventually("the registry answers") { try curl("http://127.0.0.1:\(registry)/v2/").status == 0 }
   }
 
+  func stopRegistry() { stop(registryProcess) }
+
   func publishImages() throws {
     let script = Self.root + "/components/com.example.web/image.sh"
     try succeed([script, "build", folder + "/image"])

@@ -104,7 +104,7 @@ import WherryWire
     bench.start()
     bench.connect()
     bench.order(bench.message(bench.plan([web, ai]), generation: 1))
-    #expect(bench.worker.jobs.map(\.mode) == [.download])
+    #expect(bench.worker.jobs.map(\.mode) == [.download, .unpack])
     for path in leftovers { #expect(!TestFile.exists(path), "\(path)") }
   }
 

@@ -107,7 +107,8 @@ final class EngineFixture {
     let environment = EngineEnvironment(
       authority: authority, signingKey: key, trustRoot: trust,
       endpoints: Endpoints(
-        operatorURL: "https://localhost:1", deviceURL: "https://localhost:2", brokerHost: "localhost", brokerPort: 3),
+        operatorURL: "https://localhost:1", deviceURL: "https://localhost:2", brokerHost: "localhost", brokerPort: 3,
+        registryHosts: ["localhost:1"]),
       blobs: blobs, images: images, now: { clock.now })
     return try InventoryEngine(
       database: try InventoryDatabase(path: directory.path + "/inventory.db"), bus: bus, environment: environment)

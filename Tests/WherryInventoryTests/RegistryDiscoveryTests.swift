@@ -107,7 +107,13 @@ struct RegistryDiscoveryTests {
       let answer = try await client.get("/v2/no/such/referrers/\(absent)")
       #expect(answer.status == 200)
       #expect(answer.json["manifests"] == .array([]))
-      #expect(try await client.get("/v2/no/such/referrers/sha256:bad").status == 400)
+      let other = try await client.get("/v2/no/such/referrers/sha512:\(absent.hex)\(absent.hex)?artifactType=a")
+      #expect(other.status == 200)
+      #expect(other.headers["content-type"] == MediaType.ociIndex)
+      #expect(other.json["manifests"] == .array([]))
+      for wrong in ["sha256:bad", "sha512:bad"] {
+        #expect(try await client.get("/v2/no/such/referrers/\(wrong)").status == 400, "\(wrong)")
+      }
     }
   }
 

@@ -101,7 +101,11 @@ struct RegistryPullTests {
         ("team/web/manifests/sha256:bad", 400, "DIGEST_INVALID"), ("team/web/blobs/\(absent)", 404, "BLOB_UNKNOWN"),
         ("team/web/tags/list", 404, "NAME_UNKNOWN"), ("Team/web/tags/list", 400, "NAME_INVALID"),
         ("team/web/blobs/uploads/none", 404, "BLOB_UPLOAD_UNKNOWN"), ("nothing", 404, "UNSUPPORTED"),
-        ("team/web/blobs/sha512:\(absent.hex)\(absent.hex)", 400, "DIGEST_INVALID"),
+        // Under these names nothing can be, so it is not there either.
+        ("team/web/blobs/sha512:\(absent.hex)\(absent.hex)", 404, "BLOB_UNKNOWN"),
+        ("team/web/manifests/sha512:\(absent.hex)\(absent.hex)", 404, "MANIFEST_UNKNOWN"),
+        ("team/web/manifests/.none", 404, "MANIFEST_UNKNOWN"),
+        ("team/web/blobs/sha512:\(absent.hex)", 400, "DIGEST_INVALID"),
       ]
       for (path, status, code) in refusals {
         let answer = try await client.get("/v2/\(path)")

@@ -115,6 +115,12 @@ struct RegistryUploadTests {
         #expect(refused.codes == ["DIGEST_INVALID"], "\(query)")
         #expect(refused.text.contains("sha256"), "\(query)")
       }
+      // Nobody will ever finish this one.
+      let location = try await client.begin("team/web")
+      let ended = try await client.send("PUT", "\(location)?digest=\(other)", body: blob)
+      #expect(ended.status == 400)
+      #expect(ended.codes == ["DIGEST_INVALID"])
+      #expect(try await client.get(location).status == 404)
     }
   }
 
@@ -165,7 +171,7 @@ struct RegistryUploadTests {
   }
 }
 
-/// Bounds that would take too many requests.
+/// Bounds that would take too many requests, and clients that hang up.
 @Suite struct RegistryUploadsTests {
   private let directory = TemporaryDirectory()
   private let web = RepositoryName(trusted: "team/web")
@@ -188,6 +194,24 @@ struct RegistryUploadTests {
     #expect(try uploads.find(upload.id, in: web, by: "ci", at: later).id == upload.id)
   }
 
+  @Test func aTokenThatHasThemAllGivesUpTheOneThatRestedLongest() throws {
+    let uploads = RegistryUploads(directory: directory.path)
+    let start = Instant(milliseconds: 1_000_000)
+    let used = try uploads.make(in: web, by: "ci", at: start)
+    let left = try uploads.make(in: web, by: "ci", at: start.advanced(bySeconds: 1))
+    let after = start.advanced(bySeconds: 2)
+    for _ in 2..<RegistryUploads.countMaximum { _ = try uploads.make(in: web, by: "ci", at: after) }
+    let soon = start.advanced(bySeconds: RegistryUploads.restSecondsMinimum)
+    #expect(throws: RegistryError.self) { _ = try uploads.make(in: web, by: "ci", at: soon) }
+
+    uploads.touch(used, at: soon)
+    let later = soon.advanced(bySeconds: 2)
+    _ = try uploads.make(in: web, by: "ci", at: later)
+    #expect(uploads.count == RegistryUploads.countMaximum)
+    #expect(try uploads.find(used.id, in: web, by: "ci", at: later).id == used.id)
+    #expect(throws: RegistryError.self) { _ = try uploads.find(left.id, in: web, by: "ci", at: later) }
+  }
+
   @Test func oneRequestAtATimeWritesToAnUpload() async throws {
     let upload = RegistryUpload(id: "1", repository: web, directory: directory.path)
     try await upload.begin(at: nil)
@@ -196,6 +220,37 @@ struct RegistryUploadTests {
     await upload.end()
     try await upload.begin(at: 0)
     await upload.end()
+  }
+
+  private struct HungUp: Error {}
+
+  private func hangingUp(_ method: HTTPRequest.Method) -> Request {
+    let (body, continuation) = AsyncThrowingStream<ByteBuffer, any Error>.makeStream()
+    continuation.yield(ByteBuffer(string: "half"))
+    continuation.finish(throwing: HungUp())
+    let head = HTTPRequest(method: method, scheme: "https", authority: "localhost", path: "/")
+    return Request(head: head, body: RequestBody(asyncSequence: body))
+  }
+
+  /// An answer of 500 would be a line in the log for every connection that breaks.
+  @Test func aClientThatHangsUpIsNoFailureOfTheServiceAndWhatCameStays() async throws {
+    let fleet = try await EngineFixture()
+    defer { withExtendedLifetime(fleet) {} }
+    let blobs = BlobRoutes(store: fleet.blobs) { _ in nil }
+    let routes = RegistryRoutes(engine: fleet.engine, blobs: blobs, note: { _ in })
+    let upload = RegistryUpload(id: "1", repository: web, directory: directory.path)
+    let chunk = hangingUp(.patch)
+    let cut = await #expect(throws: RegistryError.self) { _ = try await routes.receiveChunk(chunk, into: upload) }
+    #expect(cut?.status == .badRequest)
+    #expect(cut?.headers[.range] == "0-3")
+    #expect(await upload.size == 4)
+
+    let manifest = hangingUp(.put)
+    let actor = RegistryActor(OperatorToken(name: "ci", role: .operator))
+    let refused = await #expect(throws: RegistryError.self) { [web] in
+      _ = try await routes.pushManifest(manifest, as: .tag(TagName(trusted: "1")), in: web, by: actor)
+    }
+    #expect(refused?.status == .badRequest)
   }
 
   /// A store that was tidied while the upload rested has taken the bytes that the digest has seen.

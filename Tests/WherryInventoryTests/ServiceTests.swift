@@ -200,14 +200,41 @@ struct ServiceTests {
       let bytes = Array("an artifact".utf8)
       let digest = SHA256.digest(of: bytes)
       #expect(try await service.send("PUT", "/v1/blobs/\(digest)", token: token, body: bytes).status == 201)
-
       let url = "\(response.deviceURL)/v1/blobs/\(digest)"
+      // It is there, and the device was not told to run anything that needs it.
+      let early = try await service.get(url, identity: identity)
+      #expect(early.status == 403 && early.problem?.type == "urn:wherry:problem:blob.notYours")
+      let device = try BrokerDevice(
+        "kiosk-1", identity, authority: service.authority, port: service.endpoints.brokerPort, directory)
+      defer { device.stop() }
+      try await deployArtifact(digest, size: bytes.count, to: "kiosk-1", of: service, token: token)
+      _ = try await device.firstOrder()
+
       #expect(try await service.get(url, identity: identity).body == bytes)
       await #expect(throws: (any Error).self) { _ = try await service.get(url) }
+      #expect(try await service.get("\(response.deviceURL)/v1/blobs/x", identity: identity).status == 400)
 
       #expect(try await service.send("DELETE", "/v1/devices/kiosk-1", token: token).status == 204)
       #expect(try await service.get(url, identity: identity).status == 403)
     }
+  }
+
+  private func deployArtifact(
+    _ digest: Digest, size: Int, to device: DeviceName, of service: RunningService, token: String
+  ) async throws {
+    let recipe = EngineFixture.recipe("1.0.0", extra: "    Artifacts:\n      - Uri: wherry:a.sh")
+    let publication: JSON = [
+      "recipe": .string(recipe),
+      "artifacts": ["a.sh": ["digest": .string("\(digest)"), "size": .integer(Int64(size))]],
+    ]
+    let published = try await service.send(
+      "POST", "/v1/components", token: token, headers: [("Content-Type", "application/json")],
+      body: publication.canonicalBytes)
+    #expect(published.status == 201)
+    let component = DeployedComponent(requirement: VersionRequirement(exactly: Version(1, 0, 0)))
+    let request = DeploymentRequest(target: .device(device), components: ["com.example.hello": component])
+    let deployed = try await service.send("POST", "/v1/deployments", token: token, body: request.json.canonicalBytes)
+    #expect(deployed.status == 201)
   }
 
   @Test(.timeLimit(.minutes(1))) func aRemovedDeviceLosesTheBrokerWhileItIsConnected() async throws {

@@ -18,6 +18,10 @@ import WherryModel
     ("registry.example.com/a/b----c", "registry.example.com/a/b----c:latest"),
     ("r.example.com/a@sha256:\(hex)", "r.example.com/a@sha256:\(hex)"),
     ("r.example.com/a:1@sha256:\(hex)", "r.example.com/a:1@sha256:\(hex)"),
+    ("wherry:web", "wherry:web:latest"),
+    ("wherry:my.team/web:1.0.0", "wherry:my.team/web:1.0.0"),
+    ("wherry:team/web@sha256:\(hex)", "wherry:team/web@sha256:\(hex)"),
+    ("wherry.example.com/web:1", "wherry.example.com/web:1"),
   ])
   func isReadAsDockerReadsIt(_ text: String, _ full: String) throws {
     #expect(try ImageReference(parsing: text).description == full)
@@ -27,6 +31,7 @@ import WherryModel
     "", ":1", "@", "/", "a/", "/a", "A", "a/B", "a:", "a:-x", "a:b c", "a..b", "a___b", ".a", "a.", "a//b",
     "a@sha256:12",
     "a@sha512:\(hex)", "a@sha256:\(hex.uppercased())", "example.com:0/a", "example.com:99999/a", "exa mple.com/a",
+    "wherry:", "wherry:/a", "wherry:a:", "wherry:A", "wherry:a//b", "wherry:host:5000/a",
     "-x.com/a", "https://example.com/a", "a/../b", "a\n", "ä", "example.com:/a",
     String(repeating: "a", count: 256), "a:" + String(repeating: "b", count: 129),
   ])
@@ -40,6 +45,14 @@ import WherryModel
     let reference = try ImageReference(parsing: "web:1", defaultRegistry: "r.example.com")
     #expect(reference.registry == "r.example.com")
     #expect(reference.repository == "web")
+  }
+
+  @Test func theServicesOwnRegistryHasNoHost() throws {
+    let own = try ImageReference(parsing: "wherry:web:1")
+    #expect(own.isOfService)
+    #expect(own.registry == PlannedImage.serviceRegistry && own.repository == "web" && own.tag == "1")
+    #expect(try ImageReference(parsing: "web:1", defaultRegistry: ImageReference.serviceRegistry) == own)
+    #expect(try !ImageReference(parsing: "web:1").isOfService)
   }
 
   @Test func aDigestIsWhatIsAskedFor() throws {

@@ -1,72 +1,100 @@
 import Testing
 import WherryJSON
 import WherryModel
+import WherryTestSupport
 
 @testable import WherryOCI
 
-/// Seeded mutations of good input: every one ends in a value or in a refusal, and a value keeps its own rules.
+/// Seeded damage to good input: every one ends in a value or in a refusal, nothing traps, and a value keeps its own
+/// rules and bounds.
 @Suite struct ParserFuzzTests {
-  private struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var mixed = state
-      mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-      return mixed ^ (mixed >> 31)
-    }
-  }
-
-  private func mutated(_ text: String, _ random: inout Seeded) -> [UInt8] {
-    var bytes = Array(text.utf8)
-    for _ in 0..<Int.random(in: 1...4, using: &random) {
-      let place = Int.random(in: 0..<bytes.count, using: &random)
-      switch Int.random(in: 0..<4, using: &random) {
-      case 0: bytes[place] = UInt8.random(in: 0...255, using: &random)
-      case 1: bytes.remove(at: place)
-      case 2: bytes.insert(contentsOf: bytes[place...].prefix(8), at: place)
-      default: bytes[place] = Array("\"{}[]:,/@.-_0e".utf8).randomElement(using: &random) ?? 0
+  /// Damages each of `texts` again and again, a few of them several times over.
+  private func damaged(_ texts: [String], seed: UInt64, rounds: Int, _ body: (String, [UInt8]) throws -> Void) rethrows
+  {
+    var random = SeededGenerator(seed: seed)
+    for text in texts {
+      var bytes = Array(text.utf8)
+      for round in 0..<rounds {
+        // Damage upon damage finds what one fault alone does not reach; then it begins with the whole again.
+        bytes = Damage.apply(to: round % 4 == 0 ? Array(text.utf8) : bytes, using: &random)
+        guard bytes.count <= 1 << 16 else { continue }
+        try body(String(decoding: bytes, as: UTF8.self), bytes)
       }
-      if bytes.isEmpty { bytes = [0] }
     }
-    return bytes
   }
 
-  @Test func mutatedReferencesAreReadBackAsThemselvesOrRefused() throws {
-    var random = Seeded(state: 1)
+  @Test func damagedReferencesAreReadBackAsThemselvesOrRefused() throws {
     let hex = String(repeating: "0a", count: 32)
-    for _ in 0..<3_000 {
-      let text = String(
-        decoding: mutated("registry.example.com:5000/team/web-app:1.2.3@sha256:\(hex)", &random), as: UTF8.self)
-      guard let reference = try? ImageReference(parsing: text) else { continue }
+    let good = [
+      "registry.example.com:5000/team/web-app:1.2.3@sha256:\(hex)", "web", "localhost/a__b:T-1", "wherry:team/web:1",
+      "docker.io/library/web@sha256:\(hex)",
+    ]
+    try damaged(good, seed: 1, rounds: 3_000) { text, _ in
+      guard let reference = try? ImageReference(parsing: text) else { return }
       #expect(try ImageReference(parsing: reference.description) == reference, "\(text)")
       #expect(!reference.repository.contains("..") && !reference.registry.contains("/"), "\(text)")
+      #expect(reference.description.utf8.count <= 1_024, "\(text)")
     }
   }
 
-  @Test func mutatedManifestsAreRefusedOrKeepTheirBounds() throws {
-    var random = Seeded(state: 2)
+  @Test func damagedManifestsAreRefusedOrKeepTheirBounds() throws {
     let image = TestImage(layers: [try TestLayer([1]), try TestLayer([2])])
-    let index: JSON = ["schemaVersion": 2, "manifests": [image.manifest["config"] ?? .null]]
-    for document in [image.manifest, image.config, index] {
-      for _ in 0..<1_000 {
-        guard let json = try? JSON(parsing: mutated(document.canonical, &random)) else { continue }
-        if let manifest = try? ImageManifest(JSONCursor(json)) {
-          #expect(manifest.layers.allSatisfy { $0.size >= 0 && MediaType.compression(ofLayer: $0.mediaType) != nil })
-        }
-        _ = try? ImageIndex(JSONCursor(json))
-        _ = try? ImageConfig(JSONCursor(json))
+    var entry = image.manifest["config"] ?? .null
+    entry["platform"] = ["os": "linux", "architecture": "arm", "variant": "v7"]
+    let index: JSON = ["schemaVersion": 2, "mediaType": .string(MediaType.ociIndex), "manifests": [entry, entry]]
+    let documents = [image.manifest, image.config, index].map(\.canonical)
+    damaged(documents, seed: 2, rounds: 2_000) { text, bytes in
+      guard let json = try? JSON(parsing: bytes, limits: JSONLimits(bytesMaximum: 1 << 16, depthMaximum: 32)) else {
+        return
       }
+      if let manifest = try? ImageManifest(JSONCursor(json)) {
+        #expect(manifest.layers.count <= ImageManifest.layersMaximum, "\(text)")
+        let areSound = manifest.layers.allSatisfy {
+          $0.size >= 0 && MediaType.compression(ofLayer: $0.mediaType) != nil && !$0.hasForeignURLs
+        }
+        #expect(areSound && manifest.config.size >= 0, "\(text)")
+      }
+      if let index = try? ImageIndex(JSONCursor(json)) {
+        #expect(index.manifests.count <= ImageIndex.manifestsMaximum && index.manifests.allSatisfy { $0.size >= 0 })
+        let found = index.manifest(for: [ImagePlatform(os: "linux", architecture: "arm", variant: "v7")])
+        #expect(found.map { MediaType.manifests.contains($0.mediaType) } ?? true, "\(text)")
+      }
+      _ = try? ImageConfig(JSONCursor(json))
     }
   }
 
-  @Test func mutatedChallengesNeverLeadToAnotherScheme() {
-    var random = Seeded(state: 3)
-    for _ in 0..<3_000 {
-      let text = #"Bearer realm="https://auth.example.com/token",service="r",scope="repository:a/b:pull""#
-      let header = String(decoding: mutated(text, &random), as: UTF8.self)
-      guard let challenge = BearerChallenge(header: header) else { continue }
-      #expect(challenge.tokenURL.hasPrefix("https://") || challenge.tokenURL.hasPrefix("http://"), "\(header)")
+  @Test func damagedChallengesNeverLeadToAnotherSchemeOrAUser() {
+    let good = [
+      #"Bearer realm="https://auth.example.com/token",service="r",scope="repository:a/b:pull""#,
+      #"Basic realm="x", Bearer realm="http://10.0.0.2:5001/token?account=a",service=r"#,
+      #"Negotiate YWJj==, Bearer realm="https://a.example/\"t",error="invalid_token""#,
+    ]
+    damaged(good, seed: 3, rounds: 4_000) { text, _ in
+      let challenges = AuthenticationChallenge.all(in: text)
+      #expect(challenges.count <= 16, "\(text)")
+      // Nothing is made up: all of it stands in the header.
+      let bytes = challenges.reduce(0) { sum, challenge in
+        challenge.parameters.reduce(sum + challenge.scheme.utf8.count) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+      }
+      #expect(bytes <= text.utf8.count, "\(text)")
+      guard let challenge = BearerChallenge(header: text) else { return }
+      let url = challenge.tokenURL
+      #expect(url.hasPrefix("https://") || url.hasPrefix("http://"), "\(text)")
+      #expect(url.utf8.allSatisfy { (33...126).contains($0) } && url.utf8.count <= 32_768, "\(text)")
+      #expect(RegistryHost.isAuthority(challenge.host) && RegistryHost(url: challenge.realm) != nil, "\(text)")
+    }
+  }
+
+  @Test func damagedNamesOfRegistriesAndMirrorsAreReadBackAsThemselvesOrRefused() {
+    let good = ["registry.example.com:5000", "https://index.docker.io/v1/", "http://mirror.example.com:80/hub/a_b"]
+    damaged(good, seed: 4, rounds: 3_000) { text, _ in
+      if let host = RegistryHost(text) { #expect(RegistryHost(host.authority) == host, "\(text)") }
+      if let mirror = RegistryMirror(text) {
+        #expect(RegistryMirror(mirror.description) == mirror, "\(text)")
+        #expect(!mirror.repository("a").split(separator: "/").contains(".."), "\(text)")
+        #expect(RegistryHost(url: mirror.base) == mirror.host, "\(text)")
+      }
+      if let host = RegistryHost(url: text) { #expect(RegistryHost(host.authority) == host, "\(text)") }
     }
   }
 }

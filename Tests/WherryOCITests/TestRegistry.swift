@@ -10,7 +10,9 @@ extension HTTPClient: HTTPGetting {
   package func get(_ url: String, headers: [(String, String)], bodyBytesMaximum: Int) throws(Failure) -> HTTPAnswer {
     do throws(TransferError) {
       let response = try send(HTTPRequest(url: url, headers: headers), maximumBodyBytes: bodyBytesMaximum)
-      return HTTPAnswer(status: response.status, headers: response.headers, body: response.body)
+      return HTTPAnswer(
+        status: response.status, headers: response.headers, body: response.body,
+        isFromElsewhere: response.isFromElsewhere)
     } catch { throw error.failure }
   }
 }

@@ -68,7 +68,8 @@ struct PlanCheckerTests {
     let layer = PlannedLayer(digest: digest(3), size: 5, compression: .gzip, diffID: digest(4))
     #expect(problems { $0.components[1].image?.layers = Array(repeating: layer, count: 127) } == [])
     #expect(problems { $0.components[1].image?.layers = Array(repeating: layer, count: 128) }.count == 1)
-    for registry in ["", "ftp://x", "https://", "https:///x", "https://a b", "https://a\r\nX: y"] {
+    #expect(problems { $0.components[1].image?.registry = PlannedImage.serviceRegistry } == [])
+    for registry in ["", "wherry:x", "ftp://x", "https://", "https:///x", "https://a b", "https://a\r\nX: y"] {
       #expect(problems { $0.components[1].image?.registry = registry }.count == 1, "\(registry)")
     }
     for repository in ["", "/", "a//b", "../a", "A", "a b", "a?b"] {

@@ -256,6 +256,7 @@ enum Samples {
         device: "a", certificate: "PEM", authority: "PEM", trust: trust, brokerHost: "h", brokerPort: 8883,
         deviceURL: "https://h:1")),
     Sample("device summary", deviceSummary),
+    Sample("registry password", RegistryPassword(password: "secret", expires: Instant(milliseconds: 9))),
     Sample(
       "fleet",
       FleetSummary(devices: 2, online: 1, byStatus: ["committed": 2], byComponentState: ["RUNNING": 3])),

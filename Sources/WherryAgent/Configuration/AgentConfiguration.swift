@@ -1,5 +1,6 @@
 import Glibc
 import WherryModel
+import WherryWire
 
 /// `agent.conf`: `key = value` lines, `#` comments. Every key has a default (Docs/operations.md).
 package struct AgentConfiguration: Hashable, Sendable {
@@ -17,6 +18,8 @@ package struct AgentConfiguration: Hashable, Sendable {
   /// Downloads and verifies; owns nothing but the blob store. Nil = as `UserAccount.fetching` chooses.
   package var fetchUser: String?
   package var logLevel = LogLevel.info
+  /// `registry_auth`, `registry_credential.HOST`, `registry_mirror.HOST`, `registry_token_server.HOST`.
+  package var registries = RegistrySettings()
 
   /// `programs` is the directory of the agent's own binary.
   package init(programs: String) {
@@ -75,6 +78,8 @@ package struct AgentConfiguration: Hashable, Sendable {
           "\(place): log_level \"\(value.prefix(80))\" is not known", "use error, warning, info or debug")
       }
       logLevel = level
+    case "registry_auth": registries.authFile = try Self.path(value, key, place)
+    case _ where key.hasPrefix("registry_"): try setRegistry(key, to: value, at: place)
     default:
       throw Self.refusal(
         "\(place): the key \"\(key.prefix(80))\" is not known", "see Docs/operations.md for the keys")
@@ -102,7 +107,7 @@ package struct AgentConfiguration: Hashable, Sendable {
 
   private static func trimmed(_ text: String) -> String { trimmed(text[...]) }
 
-  private static func refusal(_ message: String, _ remedy: String) -> Failure {
+  static func refusal(_ message: String, _ remedy: String) -> Failure {
     Failure(.internalError, code: "configuration.invalid", message: message, remedy: remedy)
   }
 }

@@ -32,7 +32,7 @@ extension AgentEngine {
     for (name, probe) in probes {
       add(probe.descriptor, .probe(name), wantsWrite: probe.wantsWrite, wantsRead: !probe.wantsWrite)
     }
-    add(fetch?.descriptor ?? -1, .fetch)
+    for descriptor in fetch?.descriptors ?? [] { add(descriptor, .fetch) }
     add(planFetch?.descriptor ?? -1, .planFetch)
     if let server {
       add(server.descriptor, .listener)
@@ -75,7 +75,7 @@ extension AgentEngine {
   private func advanceWithoutDescriptors() {
     for id in workloads.keys.sorted() where workloads[id]?.link.descriptor ?? 0 < 0 { readWorkload(id) }
     for name in probes.keys.sorted() where probes[name]?.descriptor ?? 0 < 0 { advanceProbe(name) }
-    if fetch?.descriptor ?? 0 < 0 { advanceFetch() }
+    if fetch?.isDue == true { advanceFetch() }
     if planFetch?.descriptor ?? 0 < 0 { advancePlanFetch() }
     stepChores()
   }

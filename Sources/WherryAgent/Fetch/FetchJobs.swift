@@ -16,8 +16,15 @@ struct FetchJobs {
       ],
       "store": .string(paths.blobStore), "parallel": 3,
       "user": ["uid": .integer(Int64(account.user)), "gid": .integer(Int64(account.group))],
-      "items": .array(items.map(Self.item)),
+      "items": .array(Self.largestFirst(items, \.size).map(Self.item)),
     ]
+  }
+
+  /// Where the link is slower than the disk, what comes last is unpacked soonest; where it is not, the long ones do not
+  /// end up alone at the end.
+  private static func largestFirst<Item>(_ items: [Item], _ size: (Item) -> Int64) -> [Item] {
+    let order = items.enumerated().sorted { (size($0.element), $1.offset) > (size($1.element), $0.offset) }
+    return order.map(\.element)
   }
 
   private static func item(_ download: FetchWork.Download) -> JSON {
@@ -29,8 +36,9 @@ struct FetchJobs {
     return item
   }
 
-  func unpack(_ work: FetchWork) -> JSON {
-    var items = work.layers.map { layer -> JSON in
+  /// It begins with each blob as soon as that is there. Nil = there is nothing to unpack.
+  func unpack(_ work: FetchWork) -> JSON? {
+    var items = Self.largestFirst(work.layers, \.layer.size).map { layer -> JSON in
       [
         "blob": .string(paths.blob(layer.layer.digest)), "kind": "layer", "label": .string(layer.label),
         "destination": .string(paths.snapshot(layer.layer.diffID)),
@@ -49,7 +57,9 @@ struct FetchJobs {
         ])
       }
     }
-    return ["items": .array(items)]
+    guard !items.isEmpty else { return nil }
+    let job: JSON = ["items": .array(items), "parallel": 2, "waits": .bool(!work.downloads.isEmpty)]
+    return job
   }
 
   /// What is not whole yet has this after its name, here and in `wherry-fetch`.
@@ -60,6 +70,8 @@ struct FetchJobs {
 final class WorkerSession {
   enum Outcome {
     case progress(done: Int64, total: Int64)
+    /// One of its items is done: a blob by its digest, or a directory by its path.
+    case item(String)
     case finished
     case failed(Failure)
   }
@@ -84,6 +96,8 @@ final class WorkerSession {
           let total = progress["total"]?.integerValue, done >= 0, done <= total, total <= Self.bytesMaximum
         {
           outcomes.append(.progress(done: done, total: total))
+        } else if let item = json["finished"]?.stringValue {
+          outcomes.append(.item(item))
         } else if let value = json["failed"], failure == nil {
           failure =
             (try? Failure(JSONCursor(value)))

@@ -3,9 +3,9 @@ import WherryJSON
 import WherryModel
 import WherryWire
 
-/// Brings everything that a plan needs: space check, download, artifact directories, unpacking. Nothing that runs is
-/// touched, each step looks at what is there already, and what is there was renamed into place whole; so after a
-/// crash it simply begins again.
+/// Brings everything that a plan needs: space check, directories, then download, unpacking and copying at the same time
+/// (`FetchPipeline`). Nothing that runs is touched, each step looks at what is there already, and what is there was
+/// renamed into place whole; so after a crash it simply begins again.
 final class FetchTask {
   enum Outcome {
     case progress(done: Int64, total: Int64)
@@ -16,9 +16,10 @@ final class FetchTask {
   private enum Stage {
     case beginning
     case clearing([any Chore])
-    case downloading(WorkerSession)
-    case copying([any Chore])
-    case unpacking(WorkerSession)
+    case preparing([any Chore])
+    case bringing(FetchPipeline)
+    /// It has failed, and removes what the disk has no room for.
+    case givingUp(Failure, [any Chore])
     case ended
   }
 
@@ -41,123 +42,99 @@ final class FetchTask {
     work = FetchWork(for: plan, paths: jobs.paths)
   }
 
-  var descriptor: Int32 {
+  /// All that can be polled.
+  var descriptors: [Int32] {
     switch stage {
-    case .downloading(let session), .unpacking(let session): session.descriptor
-    case .beginning, .clearing, .copying, .ended: -1
+    case .bringing(let pipeline): pipeline.descriptors
+    case .beginning, .clearing, .preparing, .givingUp, .ended: []
+    }
+  }
+
+  /// Whether there is something to do or to ask for that no descriptor tells of.
+  var isDue: Bool {
+    switch stage {
+    case .bringing(let pipeline): pipeline.isDue
+    case .beginning, .clearing, .preparing, .givingUp, .ended: true
     }
   }
 
   /// `.zero` = it has work to do now.
   var nextDeadline: Instant? {
     switch stage {
-    case .downloading(let session), .unpacking(let session): session.nextDeadline
-    case .beginning, .clearing, .copying: .zero
+    case .bringing(let pipeline): pipeline.nextDeadline
+    case .beginning, .clearing, .preparing, .givingUp: .zero
     case .ended: nil
     }
   }
 
   func cancel() {
     switch stage {
-    case .downloading(let session), .unpacking(let session): session.cancel()
-    case .beginning, .clearing, .copying, .ended: break
+    case .bringing(let pipeline): pipeline.cancel()
+    case .beginning, .clearing, .preparing, .givingUp, .ended: break
     }
     stage = .ended
   }
 
   func advance(now: Instant) -> [Outcome] {
-    do throws(Failure) {
-      switch stage {
-      case .beginning:
-        let chores: [any Chore] = leftovers.map { TreeRemoval($0) }
-        guard chores.isEmpty else {
-          stage = .clearing(chores)
-          return []
-        }
-        return try begin()
-      case .clearing(let chores):
-        guard let chore = chores.first else { return try begin() }
-        if try chore.step() { stage = .clearing(Array(chores.dropFirst())) }
-        return []
-      case .downloading(let session):
-        return try follow(session, now) { () throws(Failure) in self.copy() }
-      case .copying(let chores):
-        return try copyOn(chores)
-      case .unpacking(let session):
-        return try follow(session, now) { () throws(Failure) in try self.finish() }
-      case .ended: return []
-      }
-    } catch {
-      cancel()
-      if error.failureClass == .space { removePartials() }
-      return [.failed(error)]
-    }
-  }
-
-  private func follow(
-    _ session: WorkerSession, _ now: Instant, then next: () throws(Failure) -> Void
-  ) throws(Failure) -> [Outcome] {
     var outcomes: [Outcome] = []
-    for outcome in session.advance(now: now) {
-      switch outcome {
-      case .progress(let done, let total): outcomes.append(.progress(done: done, total: total))
-      case .failed(let failure): throw failure
-      case .finished:
-        try next()
-        if case .ended = stage { outcomes.append(.finished) }
-      }
-    }
+    do throws(Failure) { try advance(now, &outcomes) } catch { giveUp(error, &outcomes) }
     return outcomes
   }
 
-  /// What an earlier try copied or unpacked and did not end. It is made anew, so it must not take the space for that.
+  private func advance(_ now: Instant, _ outcomes: inout [Outcome]) throws(Failure) {
+    switch stage {
+    case .beginning:
+      let chores: [any Chore] = leftovers.map { TreeRemoval($0) }
+      if chores.isEmpty { try begin(&outcomes) } else { stage = .clearing(chores) }
+    case .clearing(let chores):
+      guard let rest = try step(chores) else { return try begin(&outcomes) }
+      stage = .clearing(rest)
+    case .preparing(let chores):
+      if let rest = try step(chores) {
+        stage = .preparing(rest)
+      } else {
+        stage = .bringing(try FetchPipeline(work, jobs: jobs, worker: worker, owner: owner))
+      }
+    case .bringing(let pipeline):
+      try pipeline.advance(now: now) { outcomes.append(.progress(done: $0, total: $1)) }
+      guard pipeline.isDone else { return }
+      try finish()
+      outcomes.append(.finished)
+    case .givingUp(let failure, let chores):
+      // Another worker's last child may be at it still; what then stays is for the garbage collection.
+      let isDone = (try? chores.first?.step()) ?? true
+      let rest = isDone ? Array(chores.dropFirst()) : chores
+      stage = .givingUp(failure, rest)
+      if rest.isEmpty { end(failure, &outcomes) }
+    case .ended: break
+    }
+  }
+
+  /// - Returns: what is still to be done after one step more; nil when nothing was.
+  private func step(_ chores: [any Chore]) throws(Failure) -> [any Chore]? {
+    guard let chore = chores.first else { return nil }
+    return try chore.step() ? Array(chores.dropFirst()) : chores
+  }
+
+  /// Places of what an earlier try copied or unpacked and did not end. It is made anew, so it must not take the space
+  /// for that.
   private var leftovers: [String] {
     let places = work.artifactOwners.map { paths.artifacts($0) } + work.layers.map { paths.snapshot($0.layer.diffID) }
     return places.map { $0 + FetchJobs.partialEnding }.filter(Files.exists)
   }
 
-  private func begin() throws(Failure) -> [Outcome] {
+  private func begin(_ outcomes: inout [Outcome]) throws(Failure) {
     guard let free = Files.freeBytes(paths.root) else { throw Files.failure("ask the free space of", paths.root) }
     try work.checkSpace(free: free, root: paths.root, generation: generation)
     for directory in [paths.blobs, paths.incoming] { try Files.makeDirectory(directory, owner: jobs.account) }
     try Files.makeDirectory(paths.snapshots, mode: 0o700)
     try Files.makeDirectory(paths.artifacts)
-    guard !work.downloads.isEmpty else {
-      copy()
-      return []
-    }
-    stage = .downloading(WorkerSession(try worker.start(.download, job: try jobs.download(work.downloads))))
-    return [.progress(done: 0, total: work.bytesToDownload)]
-  }
-
-  private func copy() {
-    var chores: [any Chore] = []
-    for component in work.artifactOwners {
-      let partial = paths.artifacts(component) + FetchJobs.partialEnding
-      if Files.exists(partial) { chores.append(TreeRemoval(partial)) }
-      chores.append(DirectoryMaking([partial, partial + "/files", partial + "/unpacked"]))
-      for artifact in component.artifacts {
-        chores.append(
-          ArtifactCopy(
-            from: paths.blob(artifact.digest), to: "\(partial)/files/\(artifact.fileName)", artifact: artifact,
-            owner: owner))
-      }
-    }
-    stage = .copying(chores)
-  }
-
-  private func copyOn(_ chores: [any Chore]) throws(Failure) -> [Outcome] {
-    guard let chore = chores.first else {
-      let job = jobs.unpack(work)
-      guard job["items"]?.arrayValue?.isEmpty == false else {
-        try finish()
-        return [.finished]
-      }
-      stage = .unpacking(WorkerSession(try worker.start(.unpack, job: job)))
-      return []
-    }
-    if try chore.step() { stage = .copying(Array(chores.dropFirst())) }
-    return []
+    if !work.downloads.isEmpty { outcomes.append(.progress(done: 0, total: work.bytesToDownload)) }
+    stage = .preparing(
+      work.artifactOwners.map { component -> any Chore in
+        let partial = paths.artifacts(component) + FetchJobs.partialEnding
+        return DirectoryMaking([partial, partial + "/files", partial + "/unpacked"])
+      })
   }
 
   private func finish() throws(Failure) {
@@ -177,13 +154,18 @@ final class FetchTask {
     stage = .ended
   }
 
-  /// A full disk shall not stay full of what cannot be used.
-  private func removePartials() {
+  private func giveUp(_ failure: Failure, _ outcomes: inout [Outcome]) {
+    cancel()
+    guard failure.failureClass == .space else { return end(failure, &outcomes) }
+    // A full disk shall not stay full of what cannot be used.
     for name in Files.names(in: paths.incoming) { unlink("\(paths.incoming)/\(name)") }
-    for component in work.artifactOwners {
-      let removal = TreeRemoval(paths.artifacts(component) + FetchJobs.partialEnding)
-      while (try? removal.step()) == false {}
-    }
+    let chores: [any Chore] = leftovers.map { TreeRemoval($0) }
+    if chores.isEmpty { end(failure, &outcomes) } else { stage = .givingUp(failure, chores) }
+  }
+
+  private func end(_ failure: Failure, _ outcomes: inout [Outcome]) {
+    stage = .ended
+    outcomes.append(.failed(failure))
   }
 }
 

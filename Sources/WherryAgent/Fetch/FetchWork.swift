@@ -55,8 +55,7 @@ struct FetchWork {
         let label = "\(component.name) layer \(index + 1)/\(image.layers.count)"
         guard !exists(paths.snapshot(layer.diffID)), seenLayers.insert(layer.diffID).inserted else { continue }
         layers.append(Layer(layer: layer, label: label))
-        let url = "\(image.registry)/v2/\(image.repository)/blobs/\(layer.digest)"
-        download(layer.digest, layer.size, url, isLayer: true, label)
+        download(layer.digest, layer.size, image.url(of: layer), isLayer: true, label)
         need(layer.size, times: layer.compression == .none ? 1 : Self.expansion)
       }
     }

@@ -40,7 +40,7 @@ final class PlanFetch {
       }
       for outcome in session?.advance(now: now) ?? [] {
         switch outcome {
-        case .progress: continue
+        case .progress, .item: continue
         case .finished:
           session = nil
           guard let text = try stored() else {

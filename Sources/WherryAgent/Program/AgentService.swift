@@ -38,7 +38,9 @@ struct AgentService {
     let bootID = Self.bootID()
     let ports = AgentPorts(
       transport: try transport(identity, bootID), runner: try WorkloadHost(hostConfiguration),
-      worker: ProcessWorker(program: configuration.fetch, directory: paths.run), journal: journal, clock: clock)
+      worker: RegistryWorker(
+        ProcessWorker(program: configuration.fetch, directory: paths.run), settings: configuration.registries),
+      journal: journal, clock: clock)
     let engine = try AgentEngine(
       configuration: configuration, identity: identity, account: account, fetchAccount: fetchAccount, ports: ports,
       bootID: bootID, log: log)

@@ -5,6 +5,8 @@ import WherryWire
 
 extension InventoryEngine {
   static let sessionSeconds = 12 * 3_600
+  /// A working day.
+  static let registryPasswordSeconds = 12 * 3_600
   static let claimSecondsMaximum = 365 * 86_400
 
   // MARK: - Operators
@@ -12,6 +14,31 @@ extension InventoryEngine {
   package func operatorToken(_ token: String) throws -> OperatorToken? {
     try database.token(hash: SecretToken.hash(token))
   }
+
+  // MARK: - The registry's passwords
+
+  /// A password for registry clients, which keep what they are given in a file: it opens the registry alone, and not for
+  /// long.
+  package func makeRegistryPassword(for owner: OperatorToken) throws -> RegistryPassword {
+    let password = SecretToken.make(prefix: "wherry_registry_")
+    let now = environment.now()
+    let expires = now.advanced(bySeconds: Self.registryPasswordSeconds)
+    try commit {
+      try database.removeRegistryPasswords(expiredBefore: now)
+      try database.insertRegistryPassword(
+        hash: SecretToken.hash(password), token: owner.name, expires: expires)
+      try database.audit("registry.password", subject: owner.name, actor: owner.name, at: now)
+    }
+    return RegistryPassword(password: password, expires: expires)
+  }
+
+  /// Whom the registry lets in: who has an operator's token, or a password that was made with one.
+  package func registryToken(_ secret: String) throws -> OperatorToken? {
+    let hash = SecretToken.hash(secret)
+    return try database.token(hash: hash) ?? database.registryPassword(hash: hash, at: environment.now())
+  }
+
+  // MARK: - Sessions
 
   /// A cookie's value for a person who showed a token.
   package func openSession(token: String) throws -> String? {

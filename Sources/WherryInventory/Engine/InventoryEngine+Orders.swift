@@ -72,6 +72,7 @@ extension InventoryEngine {
         try repeatOrder(to: device, at: now)
       }
       try database.removeSessions(expiredBefore: now)
+      try database.removeRegistryPasswords(expiredBefore: now)
     }
   }
 

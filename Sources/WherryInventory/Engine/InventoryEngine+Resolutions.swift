@@ -69,7 +69,7 @@ extension InventoryEngine {
     for (platform, references) in wanted {
       for reference in references.sorted() {
         do {
-          pins[platform.key, default: [:]][reference] = try await environment.images.pin(reference, platform: platform)
+          pins[platform.key, default: [:]][reference] = try await pinned(reference, platform: platform)
         } catch {
           throw Self.notPinned(reference, error)
         }
@@ -79,6 +79,7 @@ extension InventoryEngine {
   }
 
   private static func notPinned(_ reference: String, _ error: any Error) -> Refusal {
+    if let refusal = error as? Refusal { return refusal }
     if let failure = error as? Failure {
       return Refusal(502, failure.code, failure.message, remedy: failure.remedy)
     }
@@ -124,7 +125,7 @@ extension InventoryEngine {
       let versions = try joiningVersions(of: record.deployment, on: platform)
       let known = try database.images(of: id, platform: platform.key)
       for reference in references(of: versions, on: platform).sorted() where known[reference] == nil {
-        let image = try await environment.images.pin(reference, platform: platform)
+        let image = try await pinned(reference, platform: platform)
         try commit { try database.pin(image, reference: reference, deployment: id, platform: platform.key) }
       }
     } catch {

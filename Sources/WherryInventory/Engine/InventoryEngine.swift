@@ -13,11 +13,21 @@ package struct Endpoints: Hashable, Sendable {
   package var deviceURL: String
   package var brokerHost: String
   package var brokerPort: Int
-  package init(operatorURL: String, deviceURL: String, brokerHost: String, brokerPort: Int) {
+  /// `host:port` of the operators' listener under each of its names, in lower case, and the host alone where the port
+  /// is 443: an image reference that begins so means the service's own registry.
+  package var registryHosts: Set<String>
+  /// Of images that name none.
+  package var defaultRegistry: String
+  package init(
+    operatorURL: String, deviceURL: String, brokerHost: String, brokerPort: Int, registryHosts: Set<String> = [],
+    defaultRegistry: String = ImageReference.defaultRegistry
+  ) {
     self.operatorURL = operatorURL
     self.deviceURL = deviceURL
     self.brokerHost = brokerHost
     self.brokerPort = brokerPort
+    self.registryHosts = registryHosts
+    self.defaultRegistry = defaultRegistry
   }
 }
 
@@ -89,6 +99,8 @@ package actor InventoryEngine {
   var changedRollouts: Set<DeploymentID> = []
   /// A rollout to alike devices plans once and signs many small envelopes.
   var planMemo: [PlanKey: ComposedPlan] = [:]
+  /// What the plans name that devices were fetching for lately.
+  var planBlobs: [Digest: Set<Digest>] = [:]
   /// Owed to the broker by the transaction under way.
   var pending: [BusMessage] = []
   var inFlight: [Int: OutboxMessage] = [:]

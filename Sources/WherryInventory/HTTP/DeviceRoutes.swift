@@ -13,8 +13,12 @@ struct DeviceRoutes: Sendable {
     router.add(middleware: ProblemMiddleware(note: note))
     router.add(middleware: DeviceAuthentication(engine: engine))
     for method in [HTTPRequest.Method.get, .head] {
-      router.on("v1/blobs/:digest", method: method) { [blobs] request, context in
-        try await blobs.serve(request, digest: try context.parameters.require("digest"), context: context)
+      router.on("v1/blobs/:digest", method: method) { [engine, blobs] request, context in
+        guard let device = context.device else { throw Refusal.badRequest("the request has no device") }
+        let text = try context.parameters.require("digest")
+        // What is no digest is refused for that where blobs are served.
+        if let digest = Digest(text) { try await engine.requireOrdered(digest, by: device) }
+        return try await blobs.serve(request, digest: text, context: context)
       }
     }
     router.post("v1/renew") { [engine] request, context in

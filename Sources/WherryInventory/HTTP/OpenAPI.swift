@@ -39,6 +39,9 @@ enum OpenAPI {
     Operation(
       "post", "/v1/provision", "Exchange a claim and a CSR for a certificate", takes: "ProvisioningRequest",
       gives: "ProvisioningResponse", status: "201"),
+    Operation(
+      "post", "/v1/registry/password", "A password for the registry below /v2, for 12 hours", gives: "RegistryPassword",
+      status: "201"),
     Operation("put", "/v1/blobs/{digest}", "Store a blob", takes: "bytes", status: "201"),
     Operation("get", "/v1/blobs/{digest}", "A blob, or a range of it", gives: "bytes"),
     Operation("head", "/v1/blobs/{digest}", "Whether a blob is there, and its size"),
@@ -143,6 +146,7 @@ enum OpenAPI {
       "ProvisioningResponse": [
         "device", "certificate", "authority", "trust", "brokerHost", "brokerPort", "deviceURL",
       ],
+      "RegistryPassword": ["password", "expires"],
       "Publication": ["recipe", "fileName", "artifacts"],
       "ComponentVersionSummary": ["name", "version", "digest", "publisher", "summary", "createdAt"],
       "ComponentVersion": ["recipe", "source", "digest", "createdAt"],

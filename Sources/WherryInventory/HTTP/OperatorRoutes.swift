@@ -91,6 +91,10 @@ struct OperatorRoutes: Sendable {
       try await engine.removeClaim(try context.parameters.require("id"), by: context.actorName)
       return Response(status: .noContent)
     }
+    api.post("registry/password") { [engine] _, context in
+      guard let owner = context.actor else { throw Refusal.badRequest("the request has no token") }
+      return Response.json(try await engine.makeRegistryPassword(for: owner).json, .created)
+    }
     api.put("blobs/:digest") { [blobs] request, context in
       try await blobs.store(request, digest: try context.parameters.require("digest"))
     }

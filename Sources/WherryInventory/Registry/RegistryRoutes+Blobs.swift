@@ -92,9 +92,18 @@ extension RegistryRoutes {
 
   private func receive(_ request: Request, into upload: RegistryUpload, range: ChunkRange?) async throws {
     let before = await upload.size
-    for try await buffer in request.body {
-      try await upload.append(buffer)
-      uploads.touch(upload, at: now)
+    do {
+      for try await buffer in request.body {
+        try await upload.append(buffer)
+        uploads.touch(upload, at: now)
+      }
+    } catch let error as RegistryError {
+      throw error
+    } catch {
+      // The client hung up: no fault of the service, whose log would otherwise fill with it.
+      throw RegistryError(
+        .badRequest, .blobUploadInvalid, "the connection ended before the request did: \(error)",
+        remedy: "ask the upload how far it came and go on from there", headers: await upload.headers)
     }
     let received = await upload.size - before
     let declared = range?.count ?? request.headers[.contentLength].flatMap { Int64($0) }
@@ -114,7 +123,15 @@ extension RegistryRoutes {
         .badRequest, .digestInvalid, "the upload's end has no digest", remedy: "add ?digest=sha256:… to the location")
     }
     let range = try ChunkRange(request)
-    return try await finish(upload, request, as: try RegistryEndpoint.digest(text), at: range)
+    let digest: Digest
+    do {
+      digest = try RegistryEndpoint.digest(text)
+    } catch {
+      // The client knows its blob under no other digest; left alone, its uploads would fill what its token may have.
+      uploads.remove(upload)
+      throw error
+    }
+    return try await finish(upload, request, as: digest, at: range)
   }
 
   private func finish(

@@ -35,14 +35,19 @@ extension RegistryRoutes {
 
   /// An index of the manifests whose subject this digest is; empty rather than 404, also for a repository that is not
   /// there: a 404 would tell clients that the registry does not know referrers.
+  /// - Parameter subject: nil for a digest of another algorithm, which no manifest here has as its subject.
   func referrers(
-    of subject: Digest, in repository: RepositoryName, _ request: Request, as actor: RegistryActor
+    of subject: Digest?, in repository: RepositoryName, _ request: Request, as actor: RegistryActor
   ) async throws -> Response {
     try actor.require(.pull, in: repository)
     let type = request.query("artifactType").flatMap { $0.isEmpty ? nil : $0 }
     let last = try request.query("last").map { try RegistryEndpoint.digest($0) }
-    let (page, isWhole) = try await engine.registryReferrers(
-      of: subject, in: repository, artifactType: type, after: last, bytesMaximum: Self.referrersBytesMaximum)
+    var page: [RegistryReferrer] = []
+    var isWhole = true
+    if let subject {
+      (page, isWhole) = try await engine.registryReferrers(
+        of: subject, in: repository, artifactType: type, after: last, bytesMaximum: Self.referrersBytesMaximum)
+    }
     // Hummingbird, too, has a `MediaType`.
     var response = Response.json([
       "schemaVersion": 2, "mediaType": .string(WherryOCI.MediaType.ociIndex),
@@ -50,7 +55,7 @@ extension RegistryRoutes {
     ])
     response.headers[.contentType] = WherryOCI.MediaType.ociIndex
     if type != nil { response.headers[.ociFiltersApplied] = "artifactType" }
-    if !isWhole, let end = page.last {
+    if !isWhole, let subject, let end = page.last {
       let filter = type.map { "artifactType=\(Self.percentEncoded($0))&" } ?? ""
       response.headers[.webLink] =
         "</v2/\(repository)/referrers/\(subject)?\(filter)last=\(end.manifest.digest)>; rel=\"next\""

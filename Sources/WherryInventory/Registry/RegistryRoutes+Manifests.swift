@@ -86,6 +86,10 @@ extension RegistryRoutes {
       throw RegistryError(
         .contentTooLarge, .manifestInvalid, "the manifest is larger than 4 MiB",
         remedy: "move what it carries into blobs that it refers to")
+    } catch {
+      throw RegistryError(
+        .badRequest, .manifestInvalid, "the connection ended before the manifest did: \(error)",
+        remedy: "push it again")
     }
   }
 

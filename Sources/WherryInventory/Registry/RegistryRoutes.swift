@@ -57,7 +57,7 @@ struct RegistryRoutes: Sendable {
 
   /// Registry clients know user names and passwords: the password is the token, and the name is nobody's.
   private func authenticate(_ request: Request) async throws -> RegistryActor {
-    guard let token = request.bearerToken ?? Self.password(request), let known = try await engine.operatorToken(token)
+    guard let token = request.bearerToken ?? Self.password(request), let known = try await engine.registryToken(token)
     else { throw RegistryError.unauthorized() }
     return RegistryActor(known)
   }
@@ -77,7 +77,7 @@ struct RegistryRoutes: Sendable {
     _ request: Request, as actor: RegistryActor, context: some RequestContext
   ) async throws -> Response {
     let method = request.method
-    switch try RegistryEndpoint(path: request.uri.path) {
+    switch try RegistryEndpoint(path: request.uri.path, method: method) {
     case .base:
       guard method == .get || method == .head else { throw refused(request, allowed: "GET, HEAD") }
       return Response.json([:])

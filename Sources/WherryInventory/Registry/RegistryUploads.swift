@@ -10,6 +10,9 @@ final class RegistryUploads: Sendable {
   /// Of one token at a time: docker pushes five layers at once, a build server some images at once.
   static let countMaximum = 100
   static let idleSecondsMaximum = 3_600
+  /// Whoever begins an upload in vain is told to come back then: clients leave uploads behind, and one that rested for
+  /// so long gives its place up when its token needs it.
+  static let restSecondsMinimum = 60
 
   private struct Entry {
     let upload: RegistryUpload
@@ -23,21 +26,33 @@ final class RegistryUploads: Sendable {
   /// - Parameter directory: in the same file system as the store's blobs.
   init(directory: String) { self.directory = directory }
 
-  /// Begins one. Idle ones, of anybody, are removed first.
+  /// Begins one. Idle ones, of anybody, are removed first, and where the token still has too many the one that rested
+  /// for longest.
   func make(in repository: RepositoryName, by owner: String, at now: Instant) throws -> RegistryUpload {
     removeIdle(at: now)
     let id = randomBytes(16).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
     let upload = RegistryUpload(id: id, repository: repository, directory: directory)
-    let isRoom = entries.withLock { entries in
-      guard entries.values.count(where: { $0.owner == owner }) < Self.countMaximum else { return false }
+    let past = now.advanced(bySeconds: -Self.restSecondsMinimum)
+    let (isRoom, displaced) = entries.withLock { entries -> (Bool, RegistryUpload?) in
+      let own = entries.values.filter { $0.owner == owner }
+      var displaced: RegistryUpload?
+      if own.count >= Self.countMaximum {
+        guard let oldest = own.min(by: { $0.lastUsed < $1.lastUsed }), oldest.lastUsed < past else {
+          return (false, nil)
+        }
+        displaced = oldest.upload
+        entries[oldest.upload.id] = nil
+      }
       entries[id] = Entry(upload: upload, owner: owner, lastUsed: now)
-      return true
+      return (true, displaced)
     }
     guard isRoom else {
       throw RegistryError(
         .tooManyRequests, .tooManyRequests, "the token \(owner) has \(Self.countMaximum) uploads under way",
-        remedy: "finish or cancel some of them", headers: [.retryAfter: "60"])
+        remedy: "finish or cancel some of them, or try again in a minute",
+        headers: [.retryAfter: "\(Self.restSecondsMinimum)"])
     }
+    if let displaced { remove(displaced) }
     return upload
   }
 

@@ -94,7 +94,10 @@ final class ArchiveReader {
   /// Why there are no more bytes, when it is not the archive's own end.
   private var sourceFailure: Failure? { stream?.failure ?? file?.failure }
 
-  private func reason() -> Failure { sourceFailure ?? problem.corrupt(LayerStream.reason(archive)) }
+  private func reason() -> Failure {
+    let text = archive_error_string(archive).map { String(cString: $0) }
+    return sourceFailure ?? problem.corrupt(text ?? "it is damaged")
+  }
 
   /// Valid until the next call; nil at the end.
   func next() throws(Failure) -> OpaquePointer? {

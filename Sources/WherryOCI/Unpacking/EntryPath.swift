@@ -37,22 +37,42 @@ struct EntryPath: Hashable {
     return count
   }
 
-  init(bytes: some Collection<CChar>) throws(Refusal) {
+  /// One pass and one array for each half: an image has tens of thousands of entries.
+  init(bytes: UnsafeBufferPointer<CChar>) throws(Refusal) {
     let slash = CChar(0x2f)
     let dot = CChar(0x2e)
     guard bytes.count <= Self.pathBytesMaximum else { throw .tooLong }
     guard bytes.first != slash else { throw .absolute }
-    var parts: [[CChar]] = []
-    for part in bytes.split(separator: slash) {
-      if part.elementsEqual([dot]) { continue }
-      guard !part.elementsEqual([dot, dot]) else { throw .climbs }
+    var whole: [CChar] = []
+    whole.reserveCapacity(bytes.count + 1)
+    var depth = 0
+    var nameStart = 0
+    var start = 0
+    while start < bytes.count {
+      var end = start
+      while end < bytes.count, bytes[end] != slash { end += 1 }
+      let part = bytes[start..<end]
+      start = end + 1
+      if part.isEmpty || (part.count == 1 && part.first == dot) { continue }
+      guard part.count != 2 || part.first != dot || part.last != dot else { throw .climbs }
       guard part.count <= Self.nameBytesMaximum else { throw .tooLong }
-      parts.append(Array(part))
+      if depth > 0 { whole.append(slash) }
+      nameStart = whole.count
+      whole.append(contentsOf: part)
+      depth += 1
     }
-    guard parts.count <= Self.depthMaximum else { throw .tooDeep }
-    depth = parts.count
-    name = parts.popLast().map { $0 + [0] } ?? []
-    parent = parts.isEmpty ? [] : Array(parts.joined(separator: [slash])) + [0]
+    guard depth <= Self.depthMaximum else { throw .tooDeep }
+    self.depth = depth
+    name = depth == 0 ? [] : Self.terminated(whole[nameStart...])
+    parent = nameStart == 0 ? [] : Self.terminated(whole[..<(nameStart - 1)])
+  }
+
+  private static func terminated(_ part: ArraySlice<CChar>) -> [CChar] {
+    var text: [CChar] = []
+    text.reserveCapacity(part.count + 1)
+    text.append(contentsOf: part)
+    text.append(0)
+    return text
   }
 
   /// The same place with another last part.

@@ -12,9 +12,12 @@ final class EntryWriter {
   /// Modes and times of directories are set last: making entries in them changes the times, and a directory without
   /// the write bit would refuse its own content.
   private var directories: [(path: EntryPath, metadata: EntryMetadata)] = []
+  /// When so many bytes are written, the disk is looked at again.
+  private var lookAt = EntryWriter.lookInterval
 
   private static let whiteout: [CChar] = Array(".wh.".utf8CString.dropLast())
   private static let opaque: [CChar] = Array(".wh..wh..opq".utf8CString)
+  private static let lookInterval: Int64 = 16 << 20
   private static let opaqueAttribute = "trusted.overlay.opaque"
 
   init(tree: RootedTree, rules: UnpackRules, bytesMaximum: Int64, problem: UnpackProblem) {
@@ -69,9 +72,9 @@ final class EntryWriter {
       throw problem.tooLarge("its entry \"\(path.text)\" declares \(declared ?? 0) bytes", bytes: declared)
     }
     let parent = try tree.parent(of: path)
-    _ = try clear(path, in: parent)
-    let descriptor = openat(parent, path.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw problem.system("made", path.text) }
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+    // Set-id bits come with the owner.
+    let descriptor = try make(path, in: parent) { openat(parent, path.name, flags, metadata.mode & 0o777) }
     defer { close(descriptor) }
     try writeContent(of: path, declared: declared, to: descriptor, reader)
     guard metadata.apply(to: descriptor, rules: rules) else {
@@ -103,6 +106,7 @@ final class EntryWriter {
         rest = UnsafeRawBufferPointer(rebasing: rest[count...])
       }
       end = blockEnd
+      if bytesWritten + end >= lookAt { try lookAtDisk(at: bytesWritten + end) }
     }
     bytesWritten += max(end, declared ?? 0)
     // A sparse file's hole at the end.
@@ -111,30 +115,45 @@ final class EntryWriter {
     }
   }
 
+  /// What is left for what runs is looked after while this writes: another layer may be unpacked at the same time, and
+  /// neither knows of the other.
+  private func lookAtDisk(at bytes: Int64) throws(Failure) {
+    guard let space = DiskSpace(descriptor: tree.root), space.usable > 0 else { throw problem.spaceFull() }
+    lookAt = bytes + Self.lookInterval
+  }
+
   private func makeDirectory(_ path: EntryPath, _ metadata: EntryMetadata) throws(Failure) {
     let parent = try tree.parent(of: path)
-    var hidesLower = false
+    if mkdirat(parent, path.name, 0o700) != 0 {
+      guard errno == EEXIST else { throw problem.system("made", path.text) }
+      try replaceByDirectory(path, in: parent)
+    }
+    directories.append((path, metadata))
+  }
+
+  private func replaceByDirectory(_ path: EntryPath, in parent: Int32) throws(Failure) {
     switch try tree.existing(path, in: parent) {
     case .directory: break
     case .nothing, .whiteout, .other:
-      hidesLower = try clear(path, in: parent) == .whiteout
+      let hidesLower = try clear(path, in: parent) == .whiteout
       guard mkdirat(parent, path.name, 0o700) == 0 else { throw problem.system("made", path.text) }
+      if hidesLower { try makeOpaque(path, in: parent) }
     }
-    if hidesLower { try makeOpaque(path, in: parent) }
-    directories.append((path, metadata))
   }
 
   private func makeSymbolicLink(_ path: EntryPath, _ entry: OpaquePointer, _ metadata: EntryMetadata) throws(Failure) {
     guard let target = archive_entry_symlink(entry), target.pointee != 0 else {
       throw problem.corrupt("its symbolic link \"\(path.text)\" leads nowhere")
     }
-    let bytes = Array(UnsafeBufferPointer(start: target, count: strlen(target)))
-    if !rules.isLayer, !UnpackRules.staysInside(bytes, depth: path.depth - 1) {
-      throw problem.escapes(path.text, "a symbolic link that leads out, to \"\(String(cString: target).prefix(200))\"")
+    if !rules.isLayer {
+      let bytes = Array(UnsafeBufferPointer(start: target, count: strlen(target)))
+      let shown = String(cString: target).prefix(200)
+      guard UnpackRules.staysInside(bytes, depth: path.depth - 1) else {
+        throw problem.escapes(path.text, "a symbolic link that leads out, to \"\(shown)\"")
+      }
     }
     let parent = try tree.parent(of: path)
-    _ = try clear(path, in: parent)
-    guard symlinkat(target, parent, path.name) == 0 else { throw problem.system("made", path.text) }
+    _ = try make(path, in: parent) { symlinkat(target, parent, path.name) }
     try setOwner(path, in: parent, metadata)
     metadata.setTimes(of: path.name, in: parent)
   }
@@ -211,6 +230,18 @@ final class EntryWriter {
   }
 
   // MARK: What all kinds have
+
+  /// Mostly there is nothing to make way for, so that is looked at only when the making says so.
+  /// - Parameter body: makes it, refusing what is there already; negative with `errno` set on failure.
+  private func make(_ path: EntryPath, in parent: Int32, _ body: () -> Int32) throws(Failure) -> Int32 {
+    var result = body()
+    if result < 0, errno == EEXIST {
+      _ = try clear(path, in: parent)
+      result = body()
+    }
+    guard result >= 0 else { throw problem.system("made", path.text) }
+    return result
+  }
 
   private func clear(_ path: EntryPath, in parent: Int32) throws(Failure) -> RootedTree.Existing {
     let was = try tree.clear(path, in: parent)

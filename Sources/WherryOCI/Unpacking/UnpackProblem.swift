@@ -27,6 +27,19 @@ struct UnpackProblem {
       remedy: "make the content smaller, or look whether it is an archive bomb")
   }
 
+  func windowTooLarge(bytes: Int64) -> Failure {
+    Failure(
+      .verify, code: "layer.tooLarge",
+      message: "\(label) is compressed in a way that takes more than \(bytes >> 20) MiB of memory to unpack",
+      remedy: "compress it again with a smaller window, as zstd does without --long and --ultra")
+  }
+
+  func outOfMemory() -> Failure {
+    Failure(
+      .internalError, code: "worker.failed", message: "there is no memory to unpack \(label) with",
+      remedy: "look at the device's memory limits")
+  }
+
   func spaceFull() -> Failure {
     Failure(
       .space, code: "space.full", message: "no space is left on the disk to unpack \(label)",
