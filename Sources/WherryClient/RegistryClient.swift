@@ -25,8 +25,8 @@ package struct RegistryServer: Sendable {
   }
 }
 
-/// One registry that speaks the OCI distribution specification: the service's own or another. Blocking; one request at a
-/// time.
+/// One registry that speaks the OCI distribution specification: the service's own or another. Blocking; one request at
+/// a time.
 package final class RegistryClient {
   package let base: String
   let configuration: HTTPClientConfiguration
@@ -133,8 +133,8 @@ package final class RegistryClient {
       if base.hasSuffix("://\(authority)") { return String(rest[authority.endIndex...]) }
     }
     throw ClientError.registry(
-      "\(base) leads to \"\(Self.plain(location.prefix(200)))\", which is not at the same host; use the address that it "
-        + "calls its own", mayHeal: false)
+      "\(base) leads to \"\(Self.plain(location.prefix(200)))\", which is not at the same host; use the address that "
+        + "it calls its own", mayHeal: false)
   }
 
   // MARK: - Names
@@ -187,8 +187,8 @@ package final class RegistryClient {
       && name.utf8.allSatisfy { isWord($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }
     guard isTag || Digest(name) != nil else {
       throw ClientError.registry(
-        "\"\(plain(name.prefix(200)))\" is no tag; use 1 to 128 letters, digits, _, . and -, beginning with none of the "
-          + "last two", mayHeal: false)
+        "\"\(plain(name.prefix(200)))\" is no tag; use 1 to 128 letters, digits, _, . and -, beginning with none of "
+          + "the last two", mayHeal: false)
     }
   }
 
@@ -205,8 +205,8 @@ package final class RegistryClient {
       response.body, mediaType: response.headers["content-type"], what: "\(name) of \(repository) at \(base)")
     if let digest = Digest(name), manifest.digest != digest {
       throw ClientError.registry(
-        "\(base) sent a manifest with the digest \(manifest.digest) in place of \(digest); look for a proxy that alters "
-          + "it", mayHeal: false)
+        "\(base) sent a manifest with the digest \(manifest.digest) in place of \(digest); look for a proxy that "
+          + "alters it", mayHeal: false)
     }
     return manifest
   }

@@ -35,8 +35,8 @@ package final class RegistryLayout: RegistrySource {
       try readDockerManifest()
     } else {
       throw ClientError.failed(
-        "\(path) is neither an OCI image layout nor an archive of images; make one with `docker save`, `podman save` or "
-          + "`skopeo copy … oci:DIRECTORY:TAG`")
+        "\(path) is neither an OCI image layout nor an archive of images; make one with `docker save`, `podman save` "
+          + "or `skopeo copy … oci:DIRECTORY:TAG`")
     }
     guard !images.isEmpty else { throw ClientError.failed("\(path) holds no image") }
   }
@@ -101,8 +101,8 @@ package final class RegistryLayout: RegistrySource {
     } catch { throw ClientError.failed("index.json of \(path) cannot be understood: \(error)") }
   }
 
-  /// `[{"Config": …, "RepoTags": ["web:1"], "Layers": ["…/layer.tar", …]}]`: the layers are uncompressed, so their digests
-  /// are those that the configuration lists.
+  /// `[{"Config": …, "RepoTags": ["web:1"], "Layers": ["…/layer.tar", …]}]`: the layers are uncompressed, so their
+  /// digests are those that the configuration lists.
   private func readDockerManifest() throws {
     let list = try json("manifest.json")
     do {

@@ -87,7 +87,8 @@ package final class RegistryRepository: RegistrySource {
   package func manifest(_ content: RegistryContent) throws -> RegistryManifest {
     guard let manifest = try client.manifest("\(content.digest)", in: name) else {
       throw ClientError.registry(
-        "\(client.base) has no manifest \(content.digest) in \(name), to which an index of it refers; push the image anew",
+        "\(client.base) has no manifest \(content.digest) in \(name), to which an index of it refers; push "
+          + "the image anew",
         mayHeal: false)
     }
     return manifest

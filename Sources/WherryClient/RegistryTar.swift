@@ -1,7 +1,7 @@
 import Glibc
 
-/// Where the files of a tar archive lie, so that parts of it can be read without unpacking it. Names are only looked up,
-/// never made into paths.
+/// Where the files of a tar archive lie, so that parts of it can be read without unpacking it. Names are only looked
+/// up, never made into paths.
 struct RegistryTar {
   private(set) var files: [String: RegistryFile] = [:]
 

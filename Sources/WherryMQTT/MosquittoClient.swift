@@ -31,7 +31,11 @@ final class MosquittoClient {
   /// libmosquitto tells the cause of a TLS failure to its log only.
   private var lastErrorLine: String?
 
-  private static let isLibraryReady = mosquitto_lib_init() == Int32(MOSQ_ERR_SUCCESS.rawValue)
+  private static let isLibraryReady = {
+    // OpenSSL writes without MSG_NOSIGNAL: a broker that closed the connection would end the whole process.
+    signal(SIGPIPE, SIG_IGN)
+    return mosquitto_lib_init() == Int32(MOSQ_ERR_SUCCESS.rawValue)
+  }()
 
   init(configuration: MQTTConfiguration) throws(MQTTError) {
     tls = try Self.makeTLS(configuration)

@@ -1,4 +1,5 @@
 import CCurl
+import Glibc
 
 /// One libcurl handle and the typed way to set its options. Single-threaded, as libcurl wants it.
 final class EasyHandle {
@@ -8,7 +9,12 @@ final class EasyHandle {
   private static let errorTextBytes = 256  // CURL_ERROR_SIZE
 
   /// libcurl wants its global initialisation exactly once, before any other call.
-  private static let globalState: CURLcode = ccurl_global_init()
+  private static let globalState: CURLcode = {
+    // With CURLOPT_NOSIGNAL, which threads need, libcurl leaves SIGPIPE to the program; TLS writes to a connection that
+    // the other end has closed would then end the whole process.
+    signal(SIGPIPE, SIG_IGN)
+    return ccurl_global_init()
+  }()
 
   init() {
     precondition(Self.globalState == CURLE_OK, "libcurl could not be initialised")

@@ -17,7 +17,7 @@ import WherryTestSupport
     let registry = FakeRegistry()
     registry.state.withLock { state in
       for blob in image.blobs { state.blobs["team/web", default: [:]][SHA256.digest(of: blob)] = blob }
-      for tag in tags {
+      for tag in tags.isEmpty ? [] : tags + ["\(image.digest)"] {
         state.manifests["team/web", default: [:]][tag] = FakeRegistry.Manifest(
           type: MediaType.ociManifest, bytes: image.manifest)
       }

@@ -32,28 +32,49 @@ final class RunningService: Sendable {
   static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
   init(_ configuration: ServiceConfiguration, logger: Logger = RunningService.silent) async throws {
+    let ports = [configuration.listen.port, configuration.deviceListen.port, configuration.brokerListen.port]
     var token: String?
-    let service = try await InventoryService(configuration, logger: logger) { token = $0 }
+    var run: Run?
+    // A port that was free when it was chosen may be another test's when it is bound.
+    for attemptsLeft in [4, 3, 2, 1, 0] where run == nil {
+      do { run = try await Run(configuration, logger: logger) { token = $0 } } catch {
+        guard attemptsLeft > 0, ports == [0, 0, 0], "\(error)".contains("in use") else { throw error }
+      }
+    }
+    guard let run else { throw Refusal(500, "test", "the service never began", remedy: "") }
     self.token = token
-    let (stream, continuation) = AsyncStream.makeStream(of: InventoryService.Started.self)
-    task = Task {
-      defer { continuation.finish() }
-      try await service.run(signals: []) { continuation.yield($0) }
+    task = run.task
+    endpoints = run.started.endpoints
+    milliseconds = run.started.milliseconds
+    authority = SmallFile.text(run.started.authorityFile) ?? ""
+    shutDown = run.started.shutDown
+    engine = run.engine
+  }
+
+  private struct Run {
+    let started: InventoryService.Started
+    let engine: InventoryEngine
+    let task: Task<Void, any Error>
+
+    init(_ configuration: ServiceConfiguration, logger: Logger, keepToken: (String) throws -> Void) async throws {
+      let service = try await InventoryService(configuration, logger: logger, keepToken: keepToken)
+      engine = service.engine
+      let (stream, continuation) = AsyncStream.makeStream(of: InventoryService.Started.self)
+      task = Task {
+        defer { continuation.finish() }
+        try await service.run(signals: []) { continuation.yield($0) }
+      }
+      var started: InventoryService.Started?
+      for await value in stream {
+        started = value
+        break
+      }
+      guard let started else {
+        try await task.value
+        throw Refusal(500, "test", "the service ended before it was ready", remedy: "")
+      }
+      self.started = started
     }
-    var started: InventoryService.Started?
-    for await value in stream {
-      started = value
-      break
-    }
-    guard let started else {
-      try await task.value
-      throw Refusal(500, "test", "the service ended before it was ready", remedy: "")
-    }
-    endpoints = started.endpoints
-    milliseconds = started.milliseconds
-    authority = SmallFile.text(started.authorityFile) ?? ""
-    shutDown = started.shutDown
-    engine = service.engine
   }
 
   /// As after SIGTERM.

@@ -57,12 +57,12 @@ import WherryTestSupport
   @Test func withoutTheControllerItIsNoReasonNotToStart() throws {
     let unified = CgroupLayout.detect(root: "/sys/fs/cgroup").unified
     guard let unified else {
-      print("SKIPPED \(#function): no cgroup v2 tree on this host")
+      print("\(#function): no cgroup v2 tree on this host, nothing to test")
       return
     }
     guard let bench = Workbench(#function, cgroupRoot: { _ in unified }) else { return }
     guard !bench.host.layout.has(.pids) else {
-      print("SKIPPED \(#function): the pids controller cannot be done without on this host")
+      print("\(#function): the pids controller cannot be done without here, nothing to test")
       return
     }
     var spec = bench.process("a.run", "true")

@@ -29,9 +29,9 @@ import WherryTestSupport
       "registry.example.com:5000/team/web-app:1.2.3@sha256:\(hex)", "web", "localhost/a__b:T-1", "wherry:team/web:1",
       "docker.io/library/web@sha256:\(hex)",
     ]
-    try damaged(good, seed: 1, rounds: 3_000) { text, _ in
+    damaged(good, seed: 1, rounds: 3_000) { text, _ in
       guard let reference = try? ImageReference(parsing: text) else { return }
-      #expect(try ImageReference(parsing: reference.description) == reference, "\(text)")
+      #expect((try? ImageReference(parsing: reference.description)) == reference, "\(text)")
       #expect(!reference.repository.contains("..") && !reference.registry.contains("/"), "\(text)")
       #expect(reference.description.utf8.count <= 1_024, "\(text)")
     }

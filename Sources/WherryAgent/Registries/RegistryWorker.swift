@@ -65,6 +65,8 @@ package final class RegistryWorker: Worker {
       entry["username"] = .string(credential.user)
       entry["password"] = .string(credential.secret)
     }
-    return entry.objectValue?.count == 1 ? nil : entry
+    // Not `nil` in a conditional: that would be JSON's null, which is something.
+    guard entry.objectValue?.count != 1 else { return .none }
+    return .some(entry)
   }
 }

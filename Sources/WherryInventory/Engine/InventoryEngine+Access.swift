@@ -17,8 +17,8 @@ extension InventoryEngine {
 
   // MARK: - The registry's passwords
 
-  /// A password for registry clients, which keep what they are given in a file: it opens the registry alone, and not for
-  /// long.
+  /// A password for registry clients, which keep what they are given in a file: it opens the registry alone, and not
+  /// for long.
   package func makeRegistryPassword(for owner: OperatorToken) throws -> RegistryPassword {
     let password = SecretToken.make(prefix: "wherry_registry_")
     let now = environment.now()

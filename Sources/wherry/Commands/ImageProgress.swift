@@ -1,8 +1,8 @@
 import WherryClient
 import WherryJSON
 
-/// How far the transfer of an image is: one line that is drawn anew on a terminal, a line for each blob in a pipe, nothing
-/// where programs read.
+/// How far the transfer of an image is: one line that is drawn anew on a terminal, a line for each blob in a pipe,
+/// nothing where programs read.
 final class ImageProgress {
   private let format: OutputFormat
   private var drawn = ""
@@ -63,6 +63,7 @@ extension RegistryTransfer.Summary {
   }
 
   func text(_ verb: String, _ reference: String) -> String {
-    "\(verb) \(reference) (\(digest.short)): \(Console.bytes(bytes)), of which \(Console.bytes(bytesPushed)) were sent\n"
+    "\(verb) \(reference) (\(digest.short)): \(Console.bytes(bytes)), of which "
+      + "\(Console.bytes(bytesPushed)) were sent\n"
   }
 }
