@@ -95,7 +95,6 @@ let package = Package(
       name: "wherry",
       dependencies: [
         "WherryJSON", "WherryModel", "WherryRecipe", "WherryWire", "WherryCrypto", "WherryOCI", "WherryClient",
-        "WherrySimulation",
         .product(name: "ArgumentParser", package: "swift-argument-parser", condition: service),
       ],
       swiftSettings: strict),
