@@ -123,46 +123,19 @@ package final class BrokerProcess: Sendable {
 
   private func spawn() throws(Refusal) {
     log.bound()
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_addopen(&actions, 1, log.path, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-    posix_spawn_file_actions_adddup2(&actions, 1, 2)
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
     // Its own group: Ctrl-C in a terminal ends the service first, which then ends the broker in order.
-    posix_spawnattr_setpgroup(&attributes, 0)
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    posix_spawnattr_setsigmask(&attributes, &signals)
-    sigfillset(&signals)
-    posix_spawnattr_setsigdefault(&attributes, &signals)
-    posix_spawnattr_setflags(
-      &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-    // A broker that outlives a killed service must not keep what that was started with.
-    Descriptors.closeOnExec()
-    var process: pid_t = 0
-    let status = withArguments([executable, "-c", configuration.path]) { arguments in
-      posix_spawn(&process, executable, &actions, &attributes, arguments, environ)
+    let process = ServiceChild.start([executable, "-c", configuration.path]) { [log] actions in
+      posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+      posix_spawn_file_actions_addopen(&actions, 1, log.path, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+      posix_spawn_file_actions_adddup2(&actions, 1, 2)
     }
-    guard status == 0 else {
+    guard process > 0 else {
       throw Refusal(
-        500, "broker.notStarted", "cannot start \(executable): \(String(cString: strerror(status)))",
+        500, "broker.notStarted", "cannot start \(executable): \(String(cString: strerror(-process)))",
         remedy: "see that the file can be executed by the service's user")
     }
     state.withLock { $0.process = process }
     try SmallFile.write(Array("\(process)\n".utf8), to: processPath, mode: 0o600)
-  }
-
-  private func withArguments(
-    _ arguments: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Int32
-  ) -> Int32 {
-    var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
-    pointers.append(nil)
-    defer { pointers.forEach { free($0) } }
-    return pointers.withUnsafeBufferPointer { buffer in buffer.baseAddress.map(body) ?? EINVAL }
   }
 
   /// Ends the broker that a killed service left behind. The data directory's lock is held, so it is nobody's.
