@@ -76,7 +76,10 @@ final class UnpackQueue {
 
   private func begin(_ job: UnpackJob) throws(Failure) -> Beginning {
     let target = UnpackTarget(path: job.destination, label: job.label)
-    if target.exists { return finished(target) }
+    if target.exists {
+      target.removeLeftovers()
+      return finished(target)
+    }
     guard let blob = try openBlob(of: job) else { return .blobMissing }
     defer { close(blob) }
     guard try target.claim() else { return .claimed }
@@ -95,7 +98,7 @@ final class UnpackQueue {
   }
 
   private func finished(_ target: UnpackTarget) -> Beginning {
-    if target.lock >= 0 { target.release() }
+    target.release()
     Output.event(["finished": .string(target.path)])
     return .finished
   }
@@ -148,7 +151,7 @@ final class UnpackQueue {
     commit = nil
     defer { for target in done.targets { target.release() } }
     try done.conclude()
-    for target in done.targets { Output.event(["finished": .string(target.path)]) }
+    for target in done.targets { _ = finished(target) }
   }
 
   private func end(_ item: Active) throws(Failure) {

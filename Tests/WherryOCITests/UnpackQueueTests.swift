@@ -122,6 +122,15 @@ import WherryTestSupport
     #expect(try names().isEmpty)
   }
 
+  @Test func whatAnEndedOneLeftBesideAPlaceIsRemoved() throws {
+    mkdir(place("a"), 0o755)
+    mkdir(place("a.partial"), 0o755)
+    TestFile.write([], to: place("a.partial/lock"))
+    let result = try FetchProgram.run("unpack", job([item("a", layer("a"))]))
+    #expect(result.code == 0 && result.finished == [place("a")])
+    #expect(try names() == ["a"])
+  }
+
   @Test func aNumberOfUnpackersThatCannotBeIsRefused() throws {
     for number in [0, -1, 1_000] {
       var job = job([item("a", try layer("a"))])

@@ -5,8 +5,13 @@ import WherryModel
 
 /// How a worker process gives up what it does not need. There is no way back.
 package enum Confinement {
-  /// Nobody would listen to its events after that.
-  package static func endWithParent() { _ = cconfine_die_with_parent(SIGKILL) }
+  /// Nobody would listen to its events after that. A parent that ended before the kernel was told of it sends no signal
+  /// any more; of it only the end of a pipe tells, which this process writes to and nobody reads.
+  package static func endWithParent() {
+    _ = cconfine_die_with_parent(SIGKILL)
+    var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+    if poll(&output, 1, 0) == 1, output.revents & Int16(POLLERR) != 0 { _exit(1) }
+  }
 
   package static func forbidNewPrivileges() { _ = cconfine_no_new_privileges() }
 

@@ -61,6 +61,12 @@ package final class UnpackTarget {
       && held.st_dev == named.st_dev
   }
 
+  /// What a process left that was ended between the move to the place and the release. Whoever holds it releases it.
+  package func removeLeftovers() {
+    guard access(partialPath, F_OK) == 0, (try? claim()) == true else { return }
+    release()
+  }
+
   /// An empty tree in place of what an earlier run left.
   package func prepare() throws(Failure) {
     guard TreeRemoval.remove(path: treePath) else { throw problem.system("removed", treePath) }
@@ -69,8 +75,9 @@ package final class UnpackTarget {
 
   /// Removes what is left of it, which after a commit is the lock alone.
   package func release() {
+    guard lock >= 0 else { return }
     _ = TreeRemoval.remove(path: partialPath)
-    if lock >= 0 { close(lock) }
+    close(lock)
     lock = -1
   }
 
