@@ -237,7 +237,7 @@ extension OnRealParts.StoryTests {
     let middle = try fleet.succeed(["wherry", "device", "show", "kiosk-2"]).output
     #expect(!middle.contains("committed"), "it was not in the middle: \(middle)")
     try fleet.startAgent("kiosk-2")
-    try Command.eventually("the deployment completes", seconds: 60) {
+    try Command.eventually("the deployment completes", seconds: 180) {
       try fleet.succeed(["wherry", "deployment", "show", "4"]).output.contains("completed")
     }
     let shown = try fleet.succeed(["wherry", "device", "show", "kiosk-2"]).output
@@ -275,7 +275,7 @@ extension OnRealParts.StoryTests {
     fleet.killService()
     for device in Self.kiosks { #expect(try fleet.page(device).contains("com.example.web 2.0.0")) }
     try fleet.startService()
-    try Command.eventually("all devices are back", seconds: 30) {
+    try Command.eventually("all devices are back", seconds: 120) {
       try fleet.succeed(["wherry", "device", "list"]).output == devices
     }
 
@@ -290,7 +290,7 @@ extension OnRealParts.StoryTests {
     #expect(try workload(fleet, "kiosk-1", "com.example.web") == web, "the component must not restart")
     #expect(try fleet.page("kiosk-1").contains("com.example.web 2.0.0"))
     try fleet.startService()
-    try Command.eventually("all devices are back", seconds: 30) {
+    try Command.eventually("all devices are back", seconds: 120) {
       try fleet.succeed(["wherry", "device", "list"]).output == devices
     }
     let components = try fleet.succeed(["wherry", "component", "list"]).output

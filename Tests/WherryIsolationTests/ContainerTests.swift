@@ -126,8 +126,8 @@ import WherryTestSupport
     mknod(bench.directory.file("layer/null"), S_IFCHR | 0o666, 0x103)
     let script = "echo x > /null && echo open; head -c 3 /dev/zero | wc -c; echo x > /dev/null && echo fine"
     let (_, output) = try bench.run(bench.container("a.run", ["sh", "-c", script], readOnly: false))
-    #expect(output.suffix(2) == ["3", "fine"])
-    #expect(!output.contains("open"))
+    // What the shell complains of comes through another pipe than what it prints, at any time.
+    #expect(output.contains("3") && output.contains("fine") && !output.contains("open"), "\(output)")
   }
 
   @Test func volumesAreMountedReadOnlyOrNotAndTheirTargetsAreMade() throws {

@@ -10,7 +10,7 @@ import WherryTestSupport
   @Test func memoryBeyondTheLimitIsReportedAsOutOfMemory() throws {
     guard let bench = Workbench(#function) else { return }
     guard bench.host.layout.has(.memory) else {
-      print("no memory controller on this host")
+      print("SKIPPED: this host has no memory controller")
       return
     }
     var spec = bench.container("a.run", ["tail", "/dev/zero"])
@@ -20,6 +20,10 @@ import WherryTestSupport
 
   @Test func aKillIsNotReportedAsOutOfMemory() throws {
     guard let bench = Workbench(#function) else { return }
+    guard bench.host.layout.has(.memory) else {
+      print("SKIPPED: this host has no memory controller")
+      return
+    }
     var spec = bench.container("a.run", ["sleep", "1000"])
     spec.resources = Resources(memoryBytes: 32 << 20)
     let link = try bench.host.start(spec, identity: "")
@@ -31,7 +35,7 @@ import WherryTestSupport
   @Test func moreProcessesThanAllowedCannotBeMade() throws {
     guard let bench = Workbench(#function) else { return }
     guard bench.host.layout.has(.pids) else {
-      print("no pids controller on this host")
+      print("SKIPPED: this host has no pids controller")
       return
     }
     let script = "for i in 1 2 3 4 5 6 7 8 9; do sleep 100 & done; echo all"
@@ -44,6 +48,10 @@ import WherryTestSupport
 
   @Test func statisticsAreThoseOfTheWorkload() throws {
     guard let bench = Workbench(#function) else { return }
+    guard bench.host.layout.has(.memory) else {
+      print("SKIPPED: this host has no memory controller")
+      return
+    }
     let link = try bench.host.start(bench.container("a.run", ["sh", "-c", "sleep 1000 & wait"]), identity: "")
     #expect(link.waitForStart() != nil)
     let statistics = try #require(bench.host.statistics("a.run"))

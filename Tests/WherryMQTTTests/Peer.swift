@@ -4,7 +4,7 @@ import WherryWire
 typealias Peer = DrivenTransport
 
 extension DrivenTransport {
-  static func drive(_ peers: DrivenTransport..., limitSeconds: Int = 30, until isMet: () -> Bool) -> Bool {
+  static func drive(_ peers: DrivenTransport..., limitSeconds: Int = 120, until isMet: () -> Bool) -> Bool {
     drive(peers, limitSeconds: limitSeconds, until: isMet)
   }
 
