@@ -52,7 +52,7 @@ extension RegistryClient {
     }
     do throws(TransferError) {
       try downloader.run([item]) { (event) throws(TransferError) in
-        if case .progress(let done, _) = event { onProgress(done) }
+        if case .progress(let done, _, _) = event { onProgress(done) }
       }
     } catch { throw ClientError.registry("\(error)", mayHeal: error.isTransient) }
   }

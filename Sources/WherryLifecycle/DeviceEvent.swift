@@ -16,7 +16,9 @@ package enum DeviceEvent: Hashable, Sendable {
   /// The shell refused an envelope or plan.
   case refused(generation: Generation, digest: Digest?, Failure)
 
-  case fetchProgress(generation: Generation, done: Int64, total: Int64)
+  case fetchProgress(generation: Generation, done: Int64, total: Int64, transfers: [Transfer] = [])
+  /// Nothing may be downloaded before that; what came is kept.
+  case fetchWaits(generation: Generation, until: Instant, Failure)
   case fetched(generation: Generation)
   case fetchFailed(generation: Generation, Failure)
 

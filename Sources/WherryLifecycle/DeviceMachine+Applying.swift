@@ -14,9 +14,11 @@ extension DeviceMachine {
       actions.append(.cancelFetch(generation: deployment.reference.generation))
       giveUpFetch(failure, now, &actions)
       return true
-    case .fetchPaused(let attempts, let until, _):
+    case .fetchPaused(let attempts, let until, let cause):
       guard now >= until else { return false }
-      state.deployment?.phase = .fetching(attempts)
+      // However late it is noticed that a download window has opened.
+      let isWindow = cause.code == Failure.downloadWindowCode
+      state.deployment?.phase = .fetching(isWindow ? attempts.waiting(until: now) : attempts)
       actions.append(.fetch(generation: deployment.reference.generation, plan: plan(deployment.reference)))
       return true
     case .applying(let deadline):

@@ -35,14 +35,21 @@ extension DeviceMachine {
     }
   }
 
-  mutating func fetchProgressed(_ generation: Generation, done: Int64, total: Int64, _ now: Instant) {
+  mutating func fetchProgressed(_ generation: Generation, _ progress: FetchProgress, _ now: Instant) {
     guard let deployment = state.deployment, deployment.reference.generation == generation,
       case .fetching(let attempts) = deployment.phase
     else { return }
     // Each try counts from nothing and leaves out what is complete, but what is left means the same to all of them.
-    let progress = FetchProgress(done: done, total: total)
     state.deployment?.phase = .fetching(attempts.told(remaining: progress.remaining, at: now))
     fetchProgress = progress
+  }
+
+  /// The owner's wish is no fault of the network: patience begins anew when it goes on.
+  mutating func fetchWaits(_ generation: Generation, _ until: Instant, _ why: Failure) {
+    guard let deployment = state.deployment, deployment.reference.generation == generation,
+      case .fetching(let attempts) = deployment.phase
+    else { return }
+    state.deployment?.phase = .fetchPaused(attempts.waiting(until: until), until: until, cause: why)
   }
 
   mutating func fetchFailed(

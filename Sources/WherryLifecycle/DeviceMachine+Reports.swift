@@ -13,11 +13,11 @@ extension DeviceMachine {
       if generation == state.generation && state.deployment == nil { isDue = true }
     case .refused(let generation, _, _):
       if generation == state.conclusion?.generation { isDue = true }
-    case .fetchProgress(_, let done, let total):
+    case .fetchProgress(_, let done, let total, _):
       let isTime = now.milliseconds(since: reportedAt) >= Self.progressIntervalMilliseconds || done == total
       if fetchProgress != nil && isTime { isDue = true }
     case .reportsKnown: isDue = true
-    case .started, .fetched, .fetchFailed, .workloadStarted, .workloadFailed, .workloadEnded, .health,
+    case .started, .fetchWaits, .fetched, .fetchFailed, .workloadStarted, .workloadFailed, .workloadEnded, .health,
       .restartRequested, .tick:
       break
     }
@@ -33,6 +33,7 @@ extension DeviceMachine {
     if state.deployment?.reference.generation == report.generation, let progress = fetchProgress {
       report.bytesDone = progress.done
       report.bytesTotal = progress.total
+      report.transfers = progress.transfers
     }
     state.nextSequence += 1
     reportedAt = now

@@ -27,6 +27,7 @@ package struct DeviceMachine: Sendable {
   struct FetchProgress: Hashable, Sendable {
     var done: Int64
     var total: Int64
+    var transfers: [Transfer]
     var remaining: Int64 { max(0, total - done) }
   }
 
@@ -63,8 +64,9 @@ package struct DeviceMachine: Sendable {
       accept(PlanReference(generation: generation, digest: digest), plan, now, &actions)
     case .refused(let generation, let digest, let failure):
       refuse(generation, digest, failure, now, &actions)
-    case .fetchProgress(let generation, let done, let total):
-      fetchProgressed(generation, done: done, total: total, now)
+    case .fetchProgress(let generation, let done, let total, let transfers):
+      fetchProgressed(generation, FetchProgress(done: done, total: total, transfers: transfers), now)
+    case .fetchWaits(let generation, let until, let why): fetchWaits(generation, until, why)
     case .fetched(let generation): fetchSucceeded(generation, now, &actions)
     case .fetchFailed(let generation, let failure): fetchFailed(generation, failure, now, &actions)
     case .workloadStarted(let id): workloadStarted(id, now)

@@ -102,6 +102,14 @@ package struct FetchAttempts: Hashable, Sendable {
       remedy: "check the network and the server, then deploy again; it goes on from where it stopped")
   }
 
+  /// The attempts after a pause that nobody is to blame for.
+  func waiting(until: Instant) -> FetchAttempts {
+    var next = self
+    next.count = 0
+    next.since = until
+    return next
+  }
+
   /// However long no agent was there to fetch, one whole try is left.
   func resumed(at now: Instant) -> FetchAttempts {
     var next = self

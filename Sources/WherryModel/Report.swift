@@ -60,6 +60,9 @@ package struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     self.log = log
   }
 
+  /// Of a device that downloads at certain times only, and waits for them.
+  package static let downloadWindowCode = "download.window"
+
   package var description: String { remedy.isEmpty ? message : "\(message); \(remedy)" }
 }
 
@@ -80,6 +83,22 @@ package struct ComponentReport: Hashable, Sendable {
   }
 }
 
+/// One blob on its way.
+package struct Transfer: Hashable, Sendable {
+  /// What it is, for people: `com.example.web layer 2/3`.
+  package var label: String
+  package var bytesDone: Int64
+  package var bytesTotal: Int64
+  package init(label: String, bytesDone: Int64, bytesTotal: Int64) {
+    self.label = label
+    self.bytesDone = bytesDone
+    self.bytesTotal = bytesTotal
+  }
+
+  /// Those that come first in the alphabet are told of; a device has three at a time unless somebody made it otherwise.
+  package static let countMaximum = 8
+}
+
 /// What a device says of itself. `sequence` grows by one per report and never repeats, over restarts too.
 package struct DeviceReport: Hashable, Sendable {
   package var sequence: Int64
@@ -94,6 +113,8 @@ package struct DeviceReport: Hashable, Sendable {
   /// While fetching.
   package var bytesDone: Int64
   package var bytesTotal: Int64
+  /// What is on its way at the moment.
+  package var transfers: [Transfer] = []
   package var components: [ComponentReport]
   package init(sequence: Int64, generation: Generation, status: DeploymentStatus?, components: [ComponentReport]) {
     self.sequence = sequence

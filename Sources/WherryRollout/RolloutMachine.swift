@@ -75,7 +75,7 @@ package struct RolloutMachine: Hashable, Sendable {
       state = .rolling
       openWave = 0
     case .reported(let name, let status, let failure, let digestMatches):
-      reported(name, status, failure, digestMatches: digestMatches)
+      reported(name, status, failure, digestMatches: digestMatches, now)
     case .online(let name, let isOnline): cameOrWent(name, isOnline: isOnline, now)
     case .pause:
       if case .rolling = state { state = .paused(reason: "paused by an operator") }
@@ -89,7 +89,7 @@ package struct RolloutMachine: Hashable, Sendable {
   }
 
   private mutating func reported(
-    _ name: DeviceName, _ status: DeploymentStatus, _ failure: Failure?, digestMatches: Bool
+    _ name: DeviceName, _ status: DeploymentStatus, _ failure: Failure?, digestMatches: Bool, _ now: Instant
   ) {
     guard let index = members.firstIndex(where: { $0.name == name }) else { return }
     switch status {
@@ -98,7 +98,14 @@ package struct RolloutMachine: Hashable, Sendable {
       guard digestMatches else { return }
       members[index].outcome = .committed
     case .failed, .rolledBack, .rejected: members[index].outcome = .failed(failure)
-    case .received, .fetching, .applying, .settling, .rollingBack: return
+    case .received, .fetching, .applying, .settling, .rollingBack:
+      // While a device waits for the time at which its owner lets it download, its own time stands still.
+      if failure?.code == Failure.downloadWindowCode {
+        members[index].since = nil
+      } else if members[index].isUnderWay && members[index].since == nil {
+        members[index].since = now
+      }
+      return
     }
     members[index].since = nil
   }

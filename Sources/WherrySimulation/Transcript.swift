@@ -32,7 +32,9 @@ extension DeviceEvent {
       "started, boot \(bootID), alive [\(Self.list(alive.keys))], ended [\(Self.list(ended.keys))]"
     case .desired(let generation, let digest, _): "desired generation \(generation), plan \(digest.short)"
     case .refused(let generation, _, let failure): "refused generation \(generation): \(failure.message)"
-    case .fetchProgress(let generation, let done, let total): "fetched \(done) of \(total) of generation \(generation)"
+    case .fetchProgress(let generation, let done, let total, _):
+      "fetched \(done) of \(total) of generation \(generation)"
+    case .fetchWaits(let generation, _, let why): "fetch of generation \(generation) waits: \(why.code)"
     case .fetched(let generation): "fetched generation \(generation)"
     case .fetchFailed(let generation, let failure): "fetch of generation \(generation) failed: \(failure.code)"
     case .workloadStarted(let id): "\(id) started"

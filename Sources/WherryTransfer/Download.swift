@@ -79,9 +79,6 @@ final class Download {
         return .more
       } catch { return .refused(error) }
     }
-    if let rate = policy.bytesPerSecondMaximum {
-      handle.set(CURLOPT_MAX_RECV_SPEED_LARGE, offset: max(1, rate / Int64(policy.parallel)))
-    }
     self.exchange = exchange
   }
 

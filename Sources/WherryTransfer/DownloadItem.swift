@@ -50,7 +50,7 @@ package struct DownloadPolicy: Sendable {
 
 package enum DownloadEvent: Hashable, Sendable {
   /// Bytes over all items; counts what an earlier run had brought.
-  case progress(done: Int64, total: Int64)
+  case progress(done: Int64, total: Int64, active: [Transfer])
   /// Complete, verified and on the disk at its partial path.
   case verified(Digest, partialPath: String)
 }

@@ -76,7 +76,16 @@ package final class Downloader {
     let handle = idle.popLast() ?? EasyHandle()
     try download.start(hop, on: handle)
     active[handle.raw] = (handle, download)
+    shareRate()
     curl_multi_add_handle(multi, handle.raw)
+  }
+
+  /// Each transfer gets the same part of the limit; one that is alone gets all of it.
+  private func shareRate() {
+    guard let rate = policy.bytesPerSecondMaximum else { return }
+    for (handle, _) in active.values {
+      handle.set(CURLOPT_MAX_RECV_SPEED_LARGE, offset: max(1, rate / Int64(active.count)))
+    }
   }
 
   private func pump(_ onEvent: (DownloadEvent) throws(TransferError) -> Void) throws(TransferError) {
@@ -89,6 +98,7 @@ package final class Downloader {
       else { continue }
       let code = message.pointee.data.result
       curl_multi_remove_handle(multi, raw)
+      shareRate()
       defer { idle.append(handle) }
       try take(download.conclude(code, authorize: authorize), of: download, onEvent)
     }
@@ -120,7 +130,12 @@ package final class Downloader {
     guard lastReported < 0 || done == total || abs(done - lastReported) >= max(total / 1_000, 65_536) else { return }
     guard done != lastReported else { return }
     lastReported = done
-    try onEvent(.progress(done: done, total: total))
+    let underWay = active.values.map(\.download) + waiting.map(\.download)
+    let transfers = underWay.map { download in
+      Transfer(label: download.item.label, bytesDone: download.file.length, bytesTotal: download.item.size)
+    }
+    let first = transfers.sorted { $0.label < $1.label }.prefix(Transfer.countMaximum)
+    try onEvent(.progress(done: done, total: total, active: Array(first)))
   }
 
   private func cancel() {

@@ -47,6 +47,25 @@ extension ComponentReport: WireValue {
   }
 }
 
+extension Transfer: WireValue {
+  package static let labelBytesMaximum = 256
+
+  package var json: JSON {
+    ["label": .string(label), "bytesDone": .integer(bytesDone), "bytesTotal": .integer(bytesTotal)]
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(
+      label: try cursor.require("label").string().clipped(toBytes: Self.labelBytesMaximum),
+      bytesDone: try cursor.require("bytesDone").size(), bytesTotal: try cursor.require("bytesTotal").size())
+  }
+
+  static func list(_ cursor: JSONCursor?) throws(JSONShapeError) -> [Transfer] {
+    let all = try cursor?.list { (element) throws(JSONShapeError) in try Transfer(element) } ?? []
+    return Array(all.prefix(countMaximum))
+  }
+}
+
 extension DeviceReport: WireValue {
   package var json: JSON {
     .members([
@@ -54,7 +73,8 @@ extension DeviceReport: WireValue {
       ("status", (status?.rawValue).map(JSON.string)), ("plan", (plan?.description).map(JSON.string)),
       ("running", (running?.description).map(JSON.string)), ("failure", failure?.json),
       ("bytesDone", bytesDone == 0 ? nil : .integer(bytesDone)),
-      ("bytesTotal", bytesTotal == 0 ? nil : .integer(bytesTotal)), ("components", .array(components.map(\.json))),
+      ("bytesTotal", bytesTotal == 0 ? nil : .integer(bytesTotal)),
+      ("transfers", transfers.nonEmpty.map { .array($0.map(\.json)) }), ("components", .array(components.map(\.json))),
     ])
   }
 
@@ -71,6 +91,7 @@ extension DeviceReport: WireValue {
     if let value = try cursor.optional("failure") { failure = try Failure(value) }
     bytesDone = try cursor.optional("bytesDone")?.size() ?? 0
     bytesTotal = try cursor.optional("bytesTotal")?.size() ?? 0
+    transfers = try Transfer.list(cursor.optional("transfers"))
   }
 }
 

@@ -66,8 +66,18 @@ struct DownloadMode {
     do throws(TransferError) {
       try downloader.run(downloads) { (event) throws(TransferError) in
         switch event {
-        case .progress(let done, let total):
-          Output.event(["progress": ["done": .integer(done + present), "total": .integer(total + present)]])
+        case .progress(let done, let total, let active):
+          let transfers = active.map { transfer -> JSON in
+            [
+              "label": .string(transfer.label), "done": .integer(transfer.bytesDone),
+              "total": .integer(transfer.bytesTotal),
+            ]
+          }
+          Output.event([
+            "progress": [
+              "done": .integer(done + present), "total": .integer(total + present), "active": .array(transfers),
+            ]
+          ])
         case .verified(let digest, let partial):
           do throws(Failure) { try store.commit(partial: partial, digest: digest) } catch {
             throw TransferError(

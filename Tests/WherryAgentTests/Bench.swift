@@ -43,6 +43,8 @@ final class Bench {
   var logLines: [String] { log.lines }
   /// Instead of the fake one.
   private let makeRunner: (() throws -> any Runner)?
+  /// What `agent.conf` says besides the directories.
+  private let configure: (inout AgentConfiguration) -> Void
   var bootID = "boot-1"
 
   var paths: AgentPaths {
@@ -51,9 +53,11 @@ final class Bench {
 
   init(
     writesLeft: Int = .max, directory: TemporaryDirectory = TemporaryDirectory(),
-    runner makeRunner: (() throws -> any Runner)? = nil
+    runner makeRunner: (() throws -> any Runner)? = nil,
+    configure: @escaping (inout AgentConfiguration) -> Void = { _ in }
   ) throws {
     self.directory = directory
+    self.configure = configure
     self.makeRunner = makeRunner
     for name in ["lib", "run", "log"] { TestFiles.makeDirectories(directory.file(name)) }
     let trust = directory.file("lib") + "/trust"
@@ -61,7 +65,7 @@ final class Bench {
     for name in ["device.key", "device.crt", "ca.crt"] { TestFile.write(Array("pem".utf8), to: "\(trust)/\(name)") }
     let made = try Self.make(
       directory, clock, try makeRunner?() ?? runner, worker, signingKey, transport, bootID, writesLeft: writesLeft,
-      log: log.add)
+      log: log.add, configure: configure)
     journal = made.journal
     engine = made.engine
   }
@@ -69,12 +73,13 @@ final class Bench {
   private static func make(
     _ directory: TemporaryDirectory, _ clock: ManualClock, _ runner: any Runner, _ worker: FakeWorker,
     _ signingKey: Ed25519PrivateKey, _ transport: FakeTransport, _ bootID: String, writesLeft: Int,
-    log: @escaping (String) -> Void
+    log: @escaping (String) -> Void, configure: (inout AgentConfiguration) -> Void
   ) throws -> (engine: AgentEngine, journal: CuttingJournal) {
     var configuration = AgentConfiguration(programs: "/nowhere")
     configuration.root = directory.file("lib")
     configuration.run = directory.file("run")
     configuration.logs = directory.file("log")
+    configure(&configuration)
     let trust = configuration.root + "/trust"
     let identity = DeviceIdentity(
       name: device, brokerHost: "broker", brokerPort: 8883, deviceURL: "https://service:8444",
@@ -124,7 +129,7 @@ final class Bench {
     transport = FakeTransport()
     let made = try Self.make(
       directory, clock, try makeRunner?() ?? runner, worker, signingKey, transport, bootID, writesLeft: writesLeft,
-      log: log.add)
+      log: log.add, configure: configure)
     journal = made.journal
     engine = made.engine
     engine.start()

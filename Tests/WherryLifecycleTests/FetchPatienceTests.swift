@@ -44,6 +44,26 @@ import WherryModel
     #expect(bench.machine.state.conclusion?.failure == Self.gone)
   }
 
+  @Test func waitingForADownloadWindowCostsNoPatience() {
+    var bench = Self.fetching()
+    Self.tell(&bench, done: 0, of: 1_000_000)
+    let window = Failure(.download, code: Failure.downloadWindowCode, message: "not now")
+    for _ in 0..<40 {
+      let until = bench.now.advanced(byMilliseconds: 60 * Self.minute)
+      bench.tell(.fetchWaits(generation: Generation(1), until: until, window))
+      #expect(bench.machine.state.deployment?.phase.failure == window)
+      #expect(bench.machine.nextDeadline == until)
+      bench.pass(60 * Self.minute)
+      #expect(bench.machine.state.deployment?.phase.failure == nil, "it is fetched again")
+    }
+    // Then nothing answers, for as long as ever.
+    for _ in 0..<15 { Self.failingTry(&bench, done: 0, of: 1_000_000) }
+    #expect(Self.conclusion(bench) == nil)
+    Self.failingTry(&bench, done: 0, of: 1_000_000)
+    Self.failingTry(&bench, done: 0, of: 1_000_000)
+    #expect(Self.conclusion(bench) == .failed)
+  }
+
   @Test func whatIsLeftCountsAndNotWhatATryCounts() {
     var bench = Self.fetching()
     // The first of two blobs becomes complete, so the next try's whole is smaller; no new byte comes.

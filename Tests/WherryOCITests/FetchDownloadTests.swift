@@ -42,7 +42,9 @@ import WherryTestSupport
     let result = try run([item(server.origin + "/a")])
     #expect(result.code == 0)
     #expect(result.finished == [digest.description])
-    #expect(result.events.contains(["progress": ["done": 300_000, "total": 300_000]]))
+    let progress = result.events.compactMap { $0["progress"] }
+    #expect(progress.last?["done"] == 300_000 && progress.last?["total"] == 300_000)
+    #expect(progress.last?["active"] == .array([]), "what is done is not on its way")
     #expect(try store.bytes(of: digest) == Self.content)
     #expect(partials.isEmpty)
   }

@@ -248,6 +248,22 @@ struct RolloutBench {
     #expect(bench.machine.nextDeadline == nil)
   }
 
+  @Test func whileADeviceWaitsForItsDownloadWindowItsTimeStandsStill() {
+    var bench = Bench(1) { $0.deviceTimeoutSeconds = 60 }
+    let window = Failure(.download, code: Failure.downloadWindowCode, message: "not now")
+    bench.tell(.reported(Bench.name(1), .fetching, window, digestMatches: true))
+    #expect(bench.machine.nextDeadline == nil)
+    bench.now = Instant(milliseconds: 10_000_000)
+    bench.tell(.tick)
+    #expect(bench.status(1) == "released")
+    bench.tell(.reported(Bench.name(1), .fetching, nil, digestMatches: true))
+    #expect(bench.machine.nextDeadline == Instant(milliseconds: 10_060_000))
+    // Each further report does not give it more time.
+    bench.now = Instant(milliseconds: 10_050_000)
+    bench.tell(.reported(Bench.name(1), .fetching, nil, digestMatches: true))
+    #expect(bench.machine.nextDeadline == Instant(milliseconds: 10_060_000))
+  }
+
   @Test func pauseHoldsReleasesAndResumeGoesOn() {
     var bench = Bench(2) { $0.waves = [.count(1)] }
     bench.tell(.pause)

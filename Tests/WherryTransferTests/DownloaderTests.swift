@@ -189,8 +189,9 @@ import WherryTransfer
     try Downloader(policy: policy).run(items + items) { event in
       switch event {
       case .verified(_, let path): verified.insert(path)
-      case .progress(let done, let total):
+      case .progress(let done, let total, let active):
         #expect(total == 1_800_000)
+        #expect(active.count <= policy.parallel && active.allSatisfy { $0.bytesDone <= $0.bytesTotal })
         progress.append(done)
       }
     }

@@ -180,6 +180,7 @@ enum Samples {
     report.failure = failure
     report.bytesDone = 10
     report.bytesTotal = 20
+    report.transfers = [Transfer(label: "com.example.web layer 1/2", bytesDone: 3, bytesTotal: 9)]
     return report
   }
 
@@ -200,13 +201,16 @@ enum Samples {
   }
 
   static var deploymentSummary: DeploymentSummary {
-    DeploymentSummary(
+    var device = DeploymentDevice(
+      name: "kiosk-1", wave: 1, status: "failed", generation: Generation(8), failure: failure)
+    device.bytesDone = 1
+    device.bytesTotal = 2
+    device.transfers = report.transfers
+    return DeploymentSummary(
       id: DeploymentID(4), target: .group("kiosks"), components: ["com.example.web": "^1.0"], state: "halted",
       reason: "2 failed", createdAt: Instant(milliseconds: 1), finishedAt: Instant(milliseconds: 2),
       waves: [WaveSummary(index: 1, size: 2, released: 2, committed: 0, failed: 2, parked: 1, state: "open")],
-      devices: [
-        DeploymentDevice(name: "kiosk-1", wave: 1, status: "failed", generation: Generation(8), failure: failure)
-      ], policy: rollout)
+      devices: [device], policy: rollout)
   }
 
   static var deviceSummary: DeviceSummary {

@@ -23,6 +23,7 @@ extension AgentEngine {
     switch request["request"]?.stringValue {
     case "status": client.send(statusJSON, isLast: true)
     case "components": client.send(["components": .array(componentRows)], isLast: true)
+    case "images": client.send(["images": imagesJSON], isLast: true)
     case "restart":
       try restart(try component(in: request))
       client.send([:], isLast: true)

@@ -95,7 +95,9 @@ package final class AgentEngine {
     self.bootID = bootID
     paths = AgentPaths(configuration)
     composer = WorkloadComposer(paths: paths, device: identity.name, account: account, log: log)
-    jobs = FetchJobs(identity: identity, paths: paths, account: fetchAccount)
+    jobs = FetchJobs(
+      identity: identity, paths: paths, account: fetchAccount,
+      bytesPerSecond: configuration.downloads.bytesPerSecond)
     verifier = try DesiredVerifier(device: identity.name, keys: identity.keys)
     let contents = try ports.journal.load()
     savedState = contents.state
@@ -232,7 +234,11 @@ package final class AgentEngine {
 
   private func beginFetch(_ generation: Generation, _ plan: Plan) {
     fetch?.cancel()
-    fetch = FetchTask(generation: generation, plan: plan, jobs: jobs, worker: ports.worker, owner: account)
+    let demands = FetchTask.Demands(
+      limits: configuration.downloads, spare: { [weak self] in self?.spareContent(besides: plan) ?? [] },
+      openness: { [configuration, ports] in configuration.downloads.openness(atWall: ports.clock.wall) })
+    fetch = FetchTask(
+      generation: generation, plan: plan, jobs: jobs, worker: ports.worker, owner: account, demands: demands)
     advanceFetch()
   }
 
@@ -240,8 +246,12 @@ package final class AgentEngine {
     guard let task = fetch else { return }
     for outcome in task.advance(now: now) {
       switch outcome {
-      case .progress(let done, let total):
-        receive(.fetchProgress(generation: task.generation, done: done, total: total))
+      case .progress(let done, let total, let transfers):
+        receive(.fetchProgress(generation: task.generation, done: done, total: total, transfers: transfers))
+      case .waits(let until, let why):
+        log.info("\(why.message)", ["generation": "\(task.generation)"])
+        receive(.fetchWaits(generation: task.generation, until: until, why))
+        fetch = nil
       case .finished:
         log.info("everything is here", ["generation": "\(task.generation)"])
         receive(.fetched(generation: task.generation))
@@ -252,6 +262,16 @@ package final class AgentEngine {
         fetch = nil
       }
     }
+  }
+
+  /// Content of the state before the committed one, which nothing else needs: it goes when space is short.
+  private func spareContent(besides plan: Plan) -> [String] {
+    guard let previous = machine.state.previous?.digest else { return [] }
+    let state = machine.state
+    let kept = Set([state.current, state.aim, state.deployment?.reference].compactMap { $0?.digest })
+    guard plans[previous] != nil, !kept.contains(previous) else { return [] }
+    let needed = plans.filter { $0.key != previous }.map(\.value) + [plan]
+    return GarbageCollector(paths: paths, plans: needed, identities: [:]).content()
   }
 
   /// What one component had leaves; its data stays until no kept plan knows it.

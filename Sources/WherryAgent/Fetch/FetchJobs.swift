@@ -6,9 +6,11 @@ struct FetchJobs {
   let identity: DeviceIdentity
   let paths: AgentPaths
   let account: UserAccount
+  /// Over all transfers of one worker; nil = as fast as it goes.
+  var bytesPerSecond: Int64?
 
   func download(_ items: [FetchWork.Download]) throws(Failure) -> JSON {
-    [
+    var job: JSON = [
       "device": [
         "url": .string(identity.deviceURL), "caPEM": .string(try Files.text(identity.authorityFile)),
         "certificatePEM": .string(try Files.text(identity.certificateFile)),
@@ -18,6 +20,8 @@ struct FetchJobs {
       "user": ["uid": .integer(Int64(account.user)), "gid": .integer(Int64(account.group))],
       "items": .array(Self.largestFirst(items, \.size).map(Self.item)),
     ]
+    if let bytesPerSecond { job["bytesPerSecond"] = .integer(bytesPerSecond) }
+    return job
   }
 
   /// Where the link is slower than the disk, what comes last is unpacked soonest; where it is not, the long ones do not
@@ -69,7 +73,7 @@ struct FetchJobs {
 /// One run of a worker, and what it said.
 final class WorkerSession {
   enum Outcome {
-    case progress(done: Int64, total: Int64)
+    case progress(done: Int64, total: Int64, [Transfer])
     /// One of its items is done: a blob by its digest, or a directory by its path.
     case item(String)
     case finished
@@ -87,6 +91,16 @@ final class WorkerSession {
   var nextDeadline: Instant? { run.nextDeadline }
   func cancel() { run.cancel() }
 
+  /// Hostile bytes may have made the worker say them: what is not of the right form is left out.
+  private static func transfers(_ list: JSON?) -> [Transfer] {
+    (list?.arrayValue ?? []).prefix(Transfer.countMaximum).compactMap { entry in
+      guard let label = entry["label"]?.stringValue, let done = entry["done"]?.integerValue,
+        let total = entry["total"]?.integerValue, done >= 0, done <= total, total <= bytesMaximum
+      else { return nil }
+      return Transfer(label: label, bytesDone: done, bytesTotal: total)
+    }
+  }
+
   func advance(now: Instant) -> [Outcome] {
     var outcomes: [Outcome] = []
     for event in run.readEvents(now: now) {
@@ -95,7 +109,7 @@ final class WorkerSession {
         if let progress = json["progress"], let done = progress["done"]?.integerValue,
           let total = progress["total"]?.integerValue, done >= 0, done <= total, total <= Self.bytesMaximum
         {
-          outcomes.append(.progress(done: done, total: total))
+          outcomes.append(.progress(done: done, total: total, Self.transfers(progress["active"])))
         } else if let item = json["finished"]?.stringValue {
           outcomes.append(.item(item))
         } else if let value = json["failed"], failure == nil {

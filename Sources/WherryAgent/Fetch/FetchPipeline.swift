@@ -58,6 +58,8 @@ final class FetchPipeline {
 
   private var dueCopy: Int? { copies.firstIndex { !missing.contains($0.blob) } }
 
+  var isDownloading: Bool { download != nil }
+
   var isDone: Bool { download == nil && unpack == nil && copies.isEmpty }
 
   /// Both workers end; what they hold is locked until they have.
@@ -69,10 +71,10 @@ final class FetchPipeline {
   }
 
   /// - Parameter progress: of the download.
-  func advance(now: Instant, progress: (_ done: Int64, _ total: Int64) -> Void) throws(Failure) {
+  func advance(now: Instant, progress: (_ done: Int64, _ total: Int64, [Transfer]) -> Void) throws(Failure) {
     for outcome in download?.advance(now: now) ?? [] {
       switch outcome {
-      case .progress(let done, let total): progress(done, total)
+      case .progress(let done, let total, let transfers): progress(done, total, transfers)
       case .item(let text): if let digest = Digest(text) { missing.remove(digest) }
       case .failed(let failure): throw failure
       case .finished: try endDownload()

@@ -8,14 +8,25 @@ import WherryWire
 /// renamed into place whole; so after a crash it simply begins again.
 final class FetchTask {
   enum Outcome {
-    case progress(done: Int64, total: Int64)
+    case progress(done: Int64, total: Int64, [Transfer] = [])
+    /// It has ended, with what came kept, and is to begin again then: no download window is open.
+    case waits(until: Instant, Failure)
     case finished
     case failed(Failure)
+  }
+
+  /// What the device's owner asks of it.
+  struct Demands {
+    var limits = DownloadLimits()
+    /// Content that only an older state needs, looked for when space is short.
+    var spare: () -> [String] = { [] }
+    var openness: () -> WeeklyWindows.Openness = { .open(forSeconds: nil) }
   }
 
   private enum Stage {
     case beginning
     case clearing([any Chore])
+    case measuring(DiskMeasure)
     case preparing([any Chore])
     case bringing(FetchPipeline)
     /// It has failed, and removes what the disk has no room for.
@@ -29,16 +40,22 @@ final class FetchTask {
   private let worker: any Worker
   /// Owner of artifacts.
   private let owner: UserAccount
+  private let demands: Demands
+  private var hasCleared = false
+  /// When the download window shuts.
+  private var shutsAt: Instant?
   private var stage = Stage.beginning
   private var paths: AgentPaths { jobs.paths }
 
   init(
-    generation: Generation, plan: Plan, jobs: FetchJobs, worker: any Worker, owner: UserAccount
+    generation: Generation, plan: Plan, jobs: FetchJobs, worker: any Worker, owner: UserAccount,
+    demands: Demands = Demands()
   ) {
     self.generation = generation
     self.jobs = jobs
     self.worker = worker
     self.owner = owner
+    self.demands = demands
     work = FetchWork(for: plan, paths: jobs.paths)
   }
 
@@ -46,7 +63,7 @@ final class FetchTask {
   var descriptors: [Int32] {
     switch stage {
     case .bringing(let pipeline): pipeline.descriptors
-    case .beginning, .clearing, .preparing, .givingUp, .ended: []
+    case .beginning, .clearing, .measuring, .preparing, .givingUp, .ended: []
     }
   }
 
@@ -54,15 +71,16 @@ final class FetchTask {
   var isDue: Bool {
     switch stage {
     case .bringing(let pipeline): pipeline.isDue
-    case .beginning, .clearing, .preparing, .givingUp, .ended: true
+    case .beginning, .clearing, .measuring, .preparing, .givingUp, .ended: true
     }
   }
 
   /// `.zero` = it has work to do now.
   var nextDeadline: Instant? {
     switch stage {
-    case .bringing(let pipeline): pipeline.nextDeadline
-    case .beginning, .clearing, .preparing, .givingUp: .zero
+    case .bringing(let pipeline):
+      [pipeline.nextDeadline, pipeline.isDownloading ? shutsAt : nil].compactMap { $0 }.min()
+    case .beginning, .clearing, .measuring, .preparing, .givingUp: .zero
     case .ended: nil
     }
   }
@@ -70,7 +88,7 @@ final class FetchTask {
   func cancel() {
     switch stage {
     case .bringing(let pipeline): pipeline.cancel()
-    case .beginning, .clearing, .preparing, .givingUp, .ended: break
+    case .beginning, .clearing, .measuring, .preparing, .givingUp, .ended: break
     }
     stage = .ended
   }
@@ -84,11 +102,14 @@ final class FetchTask {
   private func advance(_ now: Instant, _ outcomes: inout [Outcome]) throws(Failure) {
     switch stage {
     case .beginning:
+      if waitsForWindow(now, &outcomes) { return }
       let chores: [any Chore] = leftovers.map { TreeRemoval($0) }
-      if chores.isEmpty { try begin(&outcomes) } else { stage = .clearing(chores) }
+      if chores.isEmpty { try measure(&outcomes) } else { stage = .clearing(chores) }
     case .clearing(let chores):
-      guard let rest = try step(chores) else { return try begin(&outcomes) }
+      guard let rest = try step(chores) else { return try measure(&outcomes) }
       stage = .clearing(rest)
+    case .measuring(let measure):
+      if try measure.step() { try begin(used: measure.bytes, &outcomes) }
     case .preparing(let chores):
       if let rest = try step(chores) {
         stage = .preparing(rest)
@@ -96,7 +117,14 @@ final class FetchTask {
         stage = .bringing(try FetchPipeline(work, jobs: jobs, worker: worker, owner: owner))
       }
     case .bringing(let pipeline):
-      try pipeline.advance(now: now) { outcomes.append(.progress(done: $0, total: $1)) }
+      if let shutsAt, now >= shutsAt, pipeline.isDownloading {
+        cancel()
+        if waitsForWindow(now, &outcomes) { return }
+        // The clock was set, and it is open still.
+        stage = .beginning
+        return
+      }
+      try pipeline.advance(now: now) { outcomes.append(.progress(done: $0, total: $1, $2)) }
       guard pipeline.isDone else { return }
       try finish()
       outcomes.append(.finished)
@@ -123,9 +151,49 @@ final class FetchTask {
     return places.map { $0 + FetchJobs.partialEnding }.filter(Files.exists)
   }
 
-  private func begin(_ outcomes: inout [Outcome]) throws(Failure) {
-    guard let free = Files.freeBytes(paths.root) else { throw Files.failure("ask the free space of", paths.root) }
-    try work.checkSpace(free: free, root: paths.root, generation: generation)
+  /// The clock may be set meanwhile, so it is looked at again this often.
+  private static let waitMaximumSeconds: Int64 = 3_600
+
+  /// Whether something is to be downloaded, and not now. Notes when the window shuts.
+  private func waitsForWindow(_ now: Instant, _ outcomes: inout [Outcome]) -> Bool {
+    guard !work.downloads.isEmpty else { return false }
+    switch demands.openness() {
+    case .open(let seconds):
+      shutsAt = seconds.map { now.advanced(byMilliseconds: $0 * 1_000) }
+      return false
+    case .shut(let seconds):
+      stage = .ended
+      outcomes.append(
+        .waits(
+          until: now.advanced(byMilliseconds: min(seconds, Self.waitMaximumSeconds) * 1_000),
+          Failure(
+            .download, code: Failure.downloadWindowCode,
+            message: "\(ByteCount.readable(work.bytesToDownload)) are to be downloaded, and this device downloads "
+              + "only at \(demands.limits.windows?.text ?? "") of its own time",
+            remedy: "wait for it, or change download_windows in agent.conf")))
+      return true
+    }
+  }
+
+  /// A budget is held against what there is; without one nobody counts.
+  private func measure(_ outcomes: inout [Outcome]) throws(Failure) {
+    guard demands.limits.diskBudget != nil, !work.isEmpty else { return try begin(used: 0, &outcomes) }
+    stage = .measuring(DiskMeasure([paths.blobStore, paths.snapshots, paths.artifacts]))
+  }
+
+  private func begin(used: Int64, _ outcomes: inout [Outcome]) throws(Failure) {
+    guard let disk = Files.diskSpace(paths.root) else { throw Files.failure("ask the free space of", paths.root) }
+    let limits = demands.limits
+    let room = FetchWork.Room(
+      free: disk.free, headroom: limits.diskHeadroom ?? DownloadLimits.headroom(of: disk.total),
+      budget: limits.diskBudget.map { (used: used, maximum: $0) })
+    if let shortage = work.shortage(room, root: paths.root, generation: generation) {
+      let spare = hasCleared ? [] : demands.spare()
+      hasCleared = true
+      guard !spare.isEmpty else { throw shortage }
+      stage = .clearing(spare.map { TreeRemoval($0) })
+      return
+    }
     for directory in [paths.blobs, paths.incoming] { try Files.makeDirectory(directory, owner: jobs.account) }
     try Files.makeDirectory(paths.snapshots, mode: 0o700)
     try Files.makeDirectory(paths.artifacts)

@@ -78,20 +78,33 @@ struct FetchWork {
   var isEmpty: Bool { downloads.isEmpty && layers.isEmpty && artifactOwners.isEmpty }
   var bytesToDownload: Int64 { downloads.reduce(0) { $0 &+ $1.size } }
 
-  /// Left free for the journal, logs and whatever else lives on this disk.
-  static let reserveBytes: Int64 = 8 << 20
-
-  func checkSpace(free: Int64, root: String, generation: Generation) throws(Failure) {
-    guard !isEmpty, bytesNeeded > free - Self.reserveBytes else { return }
-    throw Failure(
-      .space, code: "space.short",
-      message: "generation \(generation) needs \(Self.readable(bytesNeeded)) under \(root), where "
-        + "\(Self.readable(free)) are free and \(Self.readable(Self.reserveBytes)) have to stay so",
-      remedy: "free some space, or deploy less to this device")
+  /// What there is room for.
+  struct Room {
+    var free: Int64
+    /// Of it to be left free.
+    var headroom: Int64
+    /// What the store holds, and may hold at most; nil = there is no budget.
+    var budget: (used: Int64, maximum: Int64)?
   }
 
-  static func readable(_ bytes: Int64) -> String {
-    if bytes < 1 << 20 { return "\(max(0, bytes) / 1024) KiB" }
-    return bytes < 10 << 30 ? "\(bytes >> 20) MiB" : "\(bytes >> 30) GiB"
+  /// Why it does not fit; nil = it does.
+  func shortage(_ room: Room, root: String, generation: Generation) -> Failure? {
+    guard !isEmpty else { return nil }
+    let needs = "generation \(generation) needs \(ByteCount.readable(bytesNeeded)) under \(root)"
+    if bytesNeeded > room.free - room.headroom {
+      return Failure(
+        .space, code: "space.short",
+        message: "\(needs), where \(ByteCount.readable(room.free)) are free and "
+          + "\(ByteCount.readable(room.headroom)) have to stay so",
+        remedy: "free some space, or deploy less to this device")
+    }
+    if let budget = room.budget, bytesNeeded > budget.maximum - budget.used {
+      return Failure(
+        .space, code: "space.short",
+        message: "\(needs), where \(ByteCount.readable(budget.used)) of the budget of "
+          + "\(ByteCount.readable(budget.maximum)) are used",
+        remedy: "raise disk_budget in agent.conf, or deploy less to this device")
+    }
+    return nil
   }
 }

@@ -11,18 +11,24 @@ struct GarbageCollector {
   /// Paths to remove, and the trash of earlier runs.
   func garbage() -> [String] {
     let components = plans.flatMap(\.components)
-    var found = unwanted(in: paths.blobs, Set(components.flatMap { $0.artifacts.map(\.digest.hex) }))
-    let layers = components.flatMap { $0.image?.layers ?? [] }
-    found += unwanted(in: paths.snapshots, Set(layers.map(\.diffID.hex)))
+    var found = content()
     // Nothing is being fetched while this looks, so partial files are leftovers of given-up deployments.
     found += Files.names(in: paths.incoming).map { "\(paths.incoming)/\($0)" }
-    found += artifactGarbage(components)
     let names = Set(components.map(\.name.rawValue))
     found += unwanted(in: paths.components, names)
     for (name, kept) in identities where names.contains(name.rawValue) {
       found += unwanted(in: paths.overlays(name), kept)
     }
     return found
+  }
+
+  /// Blobs, layers and artifacts; not what is on its way.
+  func content() -> [String] {
+    let components = plans.flatMap(\.components)
+    let layers = components.flatMap { $0.image?.layers ?? [] }
+    return unwanted(in: paths.blobs, Set(components.flatMap { $0.artifacts.map(\.digest.hex) }))
+      + unwanted(in: paths.snapshots, Set(layers.map(\.diffID.hex)))
+      + artifactGarbage(components)
   }
 
   private func unwanted(in directory: String, _ wanted: Set<String>) -> [String] {

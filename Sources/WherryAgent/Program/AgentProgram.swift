@@ -69,6 +69,7 @@ enum AgentCommand {
   case provision(ProvisionOptions, configuration: String?)
   case status(configuration: String?)
   case components(configuration: String?)
+  case images(asJSON: Bool, configuration: String?)
   case logs(ComponentName, tail: Int, follow: Bool, configuration: String?)
   case restart(ComponentName, configuration: String?)
   case teardown(configuration: String?)
@@ -89,6 +90,7 @@ enum AgentCommand {
     case "provision": self = .provision(try Self.provision(&scanner), configuration: configuration)
     case "status": self = .status(configuration: configuration)
     case "components": self = .components(configuration: configuration)
+    case "images": self = .images(asJSON: scanner.flag("--json"), configuration: configuration)
     case "logs":
       let follow = scanner.flag("-f") || scanner.flag("--follow")
       let text = try scanner.value(of: "-n") ?? "100"
@@ -118,8 +120,8 @@ enum AgentCommand {
 
   var configurationFile: String? {
     switch self {
-    case .run(let file), .provision(_, let file), .status(let file), .components(let file), .logs(_, _, _, let file),
-      .restart(_, let file), .teardown(let file):
+    case .run(let file), .provision(_, let file), .status(let file), .components(let file), .images(_, let file),
+      .logs(_, _, _, let file), .restart(_, let file), .teardown(let file):
       file
     }
   }
@@ -131,6 +133,7 @@ enum AgentCommand {
     case .provision(let options, _): try Provisioning(configuration, options).run()
     case .status: try local.status()
     case .components: try local.components()
+    case .images(let asJSON, _): try local.images(AgentPaths(configuration), asJSON: asJSON)
     case .logs(let component, let tail, let follow, _): try local.logs(component, tail: tail, follow: follow)
     case .restart(let component, _): try local.restart(component)
     case .teardown: try AgentService(configuration).tearDown()

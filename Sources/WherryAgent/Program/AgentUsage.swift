@@ -8,6 +8,7 @@ enum AgentUsage {
                                makes this device's key and redeems a claim from `wherry claim create`
       status                   this device and its deployment
       components               components, their state and first process
+      images [--json]          images, what they take of the disk and who uses them
       logs COMPONENT [-f] [-n LINES]
       restart COMPONENT
       teardown                 ends all components and removes everything of this agent from the kernel
@@ -43,6 +44,11 @@ enum AgentUsage {
     "components": VerbUsage(
       operands: "", summary: "Components with version, state, restarts and the first process of each.",
       example: "wherry-agent components"),
+    "images": VerbUsage(
+      operands: " [--json]",
+      summary: "Images with the space that their layers take and share, and the components that use them. Needs root.",
+      options: [("--json", "for programs, in bytes")],
+      example: "wherry-agent images"),
     "logs": VerbUsage(
       operands: " COMPONENT [-f] [-n LINES]", summary: "The last lines of a component's log.",
       options: [

@@ -75,6 +75,32 @@ final class LocalConnection {
       }
     }
 
+    /// The agent says what there is; how large it is this process finds out by itself.
+    func images(_ paths: AgentPaths, asJSON: Bool) throws {
+      try ask(["request": "images"]) { answer in
+        let list = try ImageList(answer["images"]?.arrayValue ?? [])
+        let found = list.json { layer in
+          let path = paths.snapshot(layer)
+          return Files.exists(path) ? DiskMeasure.bytes(of: [path]) : nil
+        }
+        guard !asJSON else { return Output.print(found.canonical) }
+        var rows = [["IMAGE", "DIGEST", "SIZE", "SHARED", "LAYERS", "USE", "COMPONENTS"]]
+        for image in found["images"]?.arrayValue ?? [] {
+          let present = image["layersPresent"]?.integerValue ?? 0
+          let layers = image["layers"]?.integerValue ?? 0
+          rows.append([
+            image["image"]?.stringValue ?? "", String((image["digest"]?.stringValue ?? "").prefix(19)),
+            ByteCount.readable(image["bytes"]?.integerValue ?? 0),
+            ByteCount.readable(image["sharedBytes"]?.integerValue ?? 0),
+            present == layers ? "\(layers)" : "\(present) of \(layers)", image["use"]?.stringValue ?? "",
+            (image["components"]?.arrayValue ?? []).compactMap(\.stringValue).joined(separator: ", "),
+          ])
+        }
+        Output.print(Self.table(rows), terminator: "")
+        Output.print("\(ByteCount.readable(found["storedBytes"]?.integerValue ?? 0)) in all layers")
+      }
+    }
+
     private static func table(_ rows: [[String]]) -> String {
       let columns = rows.map(\.count).max() ?? 0
       let widths = (0..<columns).map { column in rows.map { $0[column].count }.max() ?? 0 }

@@ -123,10 +123,13 @@ enum Files {
   }
 
   /// What an unprivileged writer may still use.
-  static func freeBytes(_ path: String) -> Int64? {
+  static func diskSpace(_ path: String) -> (free: Int64, total: Int64)? {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { return nil }
-    return Int64(clamping: UInt64(status.f_bavail) &* UInt64(status.f_frsize))
+    let unit = UInt64(status.f_frsize)
+    return (
+      free: Int64(clamping: UInt64(status.f_bavail) &* unit), total: Int64(clamping: UInt64(status.f_blocks) &* unit)
+    )
   }
 
   static func failure(_ verb: String, _ path: String, number: Int32 = errno) -> Failure {

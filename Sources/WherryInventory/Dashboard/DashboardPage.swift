@@ -64,6 +64,16 @@ struct DashboardPage {
       var text = status.rawValue
       if status == .fetching, device.bytesTotal > 0 { text += " \(device.bytesDone * 100 / device.bytesTotal)%" }
       row["status"] = ["text": text, "tone": Self.tone(status)]
+      if status == .fetching {
+        row["transfers"] = device.transfers.map { transfer in
+          [
+            "label": transfer.label, "done": transfer.bytesDone, "total": max(1, transfer.bytesTotal),
+            "text": "\(ByteCount.readable(transfer.bytesDone)) of \(ByteCount.readable(transfer.bytesTotal))",
+          ] as [String: Any]
+        }
+        // Why it does not go on; what failed has a place of its own on this page.
+        if let failure = device.failure { row["waits"] = failure.message }
+      }
     }
     return row
   }

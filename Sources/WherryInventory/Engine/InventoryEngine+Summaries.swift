@@ -7,12 +7,14 @@ import WherryWire
 /// The engine's state in the words of the HTTP API.
 extension InventoryEngine {
   func summary(of device: DeviceRecord, groups: [GroupName]) -> DeviceSummary {
-    DeviceSummary(
+    var summary = DeviceSummary(
       name: device.name, platform: device.platform, labels: device.labels, groups: groups, isOnline: device.isOnline,
       lastSeen: device.lastSeen, agentVersion: device.agentVersion, generation: device.generation,
       reportedGeneration: device.report?.generation ?? Generation(0), status: device.report?.status,
       failure: device.report?.failure, components: device.report?.components ?? [],
       bytesDone: device.report?.bytesDone ?? 0, bytesTotal: device.report?.bytesTotal ?? 0)
+    summary.transfers = device.report?.transfers ?? []
+    return summary
   }
 
   package func fleet() throws -> FleetSummary {
@@ -64,6 +66,7 @@ extension InventoryEngine {
   private func summary(of device: RolloutSummary.Device, generation: Generation?) throws -> DeploymentDevice {
     var status = device.status.name
     var failure: Failure?
+    var underWay: DeviceReport?
     var generation = generation
     switch device.status {
     case .failed(let why):
@@ -72,12 +75,22 @@ extension InventoryEngine {
       if generation == nil { generation = try database.device(device.name)?.report?.generation }
     case .released:
       let report = try database.device(device.name)?.report
-      if let report, let generation, report.generation >= generation { status = report.status?.rawValue ?? status }
+      if let report, let generation, report.generation >= generation {
+        status = report.status?.rawValue ?? status
+        underWay = report
+        failure = report.failure
+      }
     case .waiting, .parked, .committed: break
     }
-    return DeploymentDevice(
+    var summary = DeploymentDevice(
       name: device.name, wave: device.wave + 1, status: status, generation: generation ?? Generation(0),
       failure: failure)
+    if let underWay, underWay.status == .fetching {
+      summary.bytesDone = underWay.bytesDone
+      summary.bytesTotal = underWay.bytesTotal
+      summary.transfers = underWay.transfers
+    }
+    return summary
   }
 
   // MARK: - Blobs and plans

@@ -47,7 +47,12 @@ package struct DeploymentDevice: Hashable, Sendable, WireValue {
   package var status: String
   /// Under which it was released; 0 = not yet.
   package var generation: Generation
+  /// Of one that failed, or the reason why it waits.
   package var failure: Failure?
+  /// While it fetches.
+  package var bytesDone: Int64 = 0
+  package var bytesTotal: Int64 = 0
+  package var transfers: [Transfer] = []
 
   package init(name: DeviceName, wave: Int, status: String, generation: Generation, failure: Failure?) {
     self.name = name
@@ -61,6 +66,9 @@ package struct DeploymentDevice: Hashable, Sendable, WireValue {
     .members([
       ("name", .string(name.rawValue)), ("wave", .int(wave)), ("status", .string(status)),
       ("generation", .integer(generation.rawValue)), ("failure", failure?.json),
+      ("bytesDone", bytesTotal == 0 ? nil : .integer(bytesDone)),
+      ("bytesTotal", bytesTotal == 0 ? nil : .integer(bytesTotal)),
+      ("transfers", transfers.nonEmpty.map { .array($0.map(\.json)) }),
     ])
   }
 
@@ -71,6 +79,9 @@ package struct DeploymentDevice: Hashable, Sendable, WireValue {
     generation = try cursor.require("generation").generation()
     failure = nil
     if let value = try cursor.optional("failure") { failure = try Failure(value) }
+    bytesDone = try cursor.optional("bytesDone")?.size() ?? 0
+    bytesTotal = try cursor.optional("bytesTotal")?.size() ?? 0
+    transfers = try Transfer.list(cursor.optional("transfers"))
   }
 }
 

@@ -20,6 +20,8 @@ package struct DeviceSummary: Hashable, Sendable, WireValue {
   package var components: [ComponentReport]
   package var bytesDone: Int64
   package var bytesTotal: Int64
+  /// On their way at the time of the latest report.
+  package var transfers: [Transfer] = []
 
   package init(
     name: DeviceName, platform: Platform, labels: [String: String], groups: [GroupName], isOnline: Bool,
@@ -51,7 +53,7 @@ package struct DeviceSummary: Hashable, Sendable, WireValue {
       ("generation", .integer(generation.rawValue)), ("reportedGeneration", .integer(reportedGeneration.rawValue)),
       ("status", (status?.rawValue).map(JSON.string)), ("failure", failure?.json),
       ("components", .array(components.map(\.json))), ("bytesDone", .integer(bytesDone)),
-      ("bytesTotal", .integer(bytesTotal)),
+      ("bytesTotal", .integer(bytesTotal)), ("transfers", transfers.nonEmpty.map { .array($0.map(\.json)) }),
     ])
   }
 
@@ -73,6 +75,7 @@ package struct DeviceSummary: Hashable, Sendable, WireValue {
     }
     bytesDone = try cursor.require("bytesDone").size()
     bytesTotal = try cursor.require("bytesTotal").size()
+    transfers = try Transfer.list(cursor.optional("transfers"))
   }
 }
 

@@ -104,15 +104,27 @@ enum DeploymentText {
       ["DEVICE", "WAVE", "STATUS", "GENERATION"],
       deployment.devices.map {
         [
-          $0.name.rawValue, String($0.wave), $0.status,
+          $0.name.rawValue, String($0.wave), status($0),
           $0.generation == Generation(0) ? "-" : $0.generation.description,
         ]
       })
     for device in deployment.devices {
+      for transfer in device.transfers { text += "  \(device.name): \(line(transfer))\n" }
       guard let failure = device.failure else { continue }
       text += "\(device.name):\n" + DeviceTable.failureText(failure)
     }
     return text
+  }
+
+  /// With the share that is here, while it fetches.
+  static func status(_ device: DeploymentDevice) -> String {
+    device.bytesTotal > 0 ? "\(device.status) \(device.bytesDone * 100 / device.bytesTotal)%" : device.status
+  }
+
+  static func line(_ transfer: Transfer) -> String {
+    let percent = transfer.bytesTotal > 0 ? transfer.bytesDone * 100 / transfer.bytesTotal : 0
+    let sizes = "\(ByteCount.readable(transfer.bytesDone)) of \(ByteCount.readable(transfer.bytesTotal))"
+    return "\(transfer.label) \(percent)%, \(sizes)"
   }
 
   static func line(_ wave: WaveSummary) -> String {
@@ -173,7 +185,12 @@ struct DeploymentWatch {
   }
 
   private func plainLine(_ summary: DeploymentSummary) -> String {
-    let devices = summary.devices.map { "\($0.name) \($0.status)" }.joined(separator: ", ")
+    let devices = summary.devices.map { device in
+      let transfers = device.transfers.map(DeploymentText.line).joined(separator: "; ")
+      let waits = device.status == DeploymentStatus.fetching.rawValue ? device.failure?.message : nil
+      let detail = waits ?? transfers
+      return "\(device.name) \(DeploymentText.status(device))" + (detail.isEmpty ? "" : " (\(detail))")
+    }.joined(separator: ", ")
     return "deployment \(summary.id) \(summary.state): \(devices)"
   }
 }

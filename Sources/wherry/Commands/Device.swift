@@ -130,6 +130,11 @@ enum DeviceTable {
       ["DEVICE", "ONLINE", "PLATFORM", "LABELS", "GROUPS", "STATUS", "COMPONENTS"], [row(device)])
     text += "agent \(device.agentVersion), generation \(device.generation) desired, "
     text += "\(device.reportedGeneration) reported\n"
+    if device.status == .fetching && device.bytesTotal > 0 {
+      let (done, total) = (ByteCount.readable(device.bytesDone), ByteCount.readable(device.bytesTotal))
+      text += "\(done) of \(total) fetched\n"
+      for transfer in device.transfers { text += "  \(DeploymentText.line(transfer))\n" }
+    }
     if let failure = device.failure { text += failureText(failure) }
     for component in device.components {
       guard let failure = component.failure else { continue }
