@@ -95,7 +95,7 @@ enum Command {
 
   /// Looks at a condition until it holds.
   static func eventually(
-    _ what: String, seconds: Double = 20, _ condition: () throws -> Bool
+    _ what: String, seconds: Double = 120, _ condition: () throws -> Bool
   ) throws {
     let end = Date().addingTimeInterval(seconds)
     while !(try condition()) {

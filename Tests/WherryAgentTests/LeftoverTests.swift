@@ -67,7 +67,7 @@ import WherryWire
     let worker = ProcessWorker(program: program, directory: directory.path)
     var run: (any WorkerRun)? = try worker.start(.download, job: [:])
     var pid: Int32?
-    for _ in 0..<2_000 where pid == nil {
+    for _ in 0..<24_000 where pid == nil {
       poll(nil, 0, 5)
       let text = String(decoding: TestFile.read(directory.file("pid")) ?? [], as: UTF8.self)
       if text.hasSuffix("\n") { pid = Int32(text.dropLast()) }
@@ -75,7 +75,7 @@ import WherryWire
     let number = try #require(pid)
     #expect(run?.readEvents(now: Instant(milliseconds: 1)).isEmpty == true)
     run = nil
-    for _ in 0..<2_000 where worker.hasLeftovers {
+    for _ in 0..<24_000 where worker.hasLeftovers {
       poll(nil, 0, 5)
       worker.tidy()
     }

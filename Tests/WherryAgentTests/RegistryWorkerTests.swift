@@ -42,7 +42,7 @@ import WherryWire
   private func events(of run: any WorkerRun, until isOver: () -> Bool) -> [WorkerEvent] {
     var events: [WorkerEvent] = []
     var now = Instant(milliseconds: 1)
-    for _ in 0..<2_000 where !isOver() && !events.contains(where: { if case .ended = $0 { true } else { false } }) {
+    for _ in 0..<24_000 where !isOver() && !events.contains(where: { if case .ended = $0 { true } else { false } }) {
       var entry = pollfd(fd: run.descriptor, events: Int16(POLLIN), revents: 0)
       poll(&entry, 1, run.descriptor < 0 ? 5 : 1_000)
       events += run.readEvents(now: now)
@@ -182,7 +182,7 @@ import WherryWire
     var run: (any WorkerRun)? = try worker.start(.download, job: job(url("a.example")))
     let began = Instant(milliseconds: 1)
     var child: pid_t = 0
-    for _ in 0..<2_000 where child == 0 {
+    for _ in 0..<24_000 where child == 0 {
       #expect(run?.readEvents(now: began) == [])
       let text = String(decoding: TestFile.read(directory.file("pid")) ?? [], as: UTF8.self)
       child = pid_t(text.split(separator: "\n").first ?? "") ?? 0
@@ -195,7 +195,7 @@ import WherryWire
     #expect(reported(in: events)?.message.contains("within 30 seconds") == true)
     run = nil
     // What was killed leaves when the kernel lets it.
-    for _ in 0..<2_000 where worker.hasLeftovers || isAlive(child) {
+    for _ in 0..<24_000 where worker.hasLeftovers || isAlive(child) {
       worker.tidy()
       poll(nil, 0, 5)
     }

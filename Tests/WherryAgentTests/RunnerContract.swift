@@ -24,7 +24,7 @@ struct RunnerContract {
   func wait(
     for link: any RunningWorkload, until isMet: (WorkloadEvent) -> Bool, sourceLocation: SourceLocation
   ) -> WorkloadEvent? {
-    for _ in 0..<200 {
+    for _ in 0..<1_200 {
       for event in link.readEvents() where isMet(event) { return event }
       guard link.descriptor >= 0 else { continue }
       var entry = pollfd(fd: link.descriptor, events: Int16(POLLIN), revents: 0)

@@ -168,7 +168,7 @@ enum InventoryProgram {
 
   /// Looks again until it is so; false after twenty seconds.
   static func wait(until condition: () -> Bool) -> Bool {
-    for _ in 0..<2_000 {
+    for _ in 0..<24_000 {
       if condition() { return true }
       _ = poll(nil, 0, 10)
     }

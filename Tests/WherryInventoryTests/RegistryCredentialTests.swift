@@ -70,12 +70,12 @@ import WherryWire
     let path = program("sleep 1000 & echo $! >'\(directory.file("pid"))'; wait")
     let command = CredentialCommand(user: "kiosk", words: [path])
     let failure = try #require(throws: Failure.self) {
-      try CredentialProgram.output(of: command, for: host, timeoutMilliseconds: 300)
+      try CredentialProgram.output(of: command, for: host, timeoutMilliseconds: 3_000)
     }
     #expect(failure.code == "download.unavailable" && failure.message.contains("did not end"))
     let text = String(decoding: TestFile.read(directory.file("pid")) ?? [], as: UTF8.self)
-    guard let child = pid_t(text.split(separator: "\n").first ?? "") else { return }
-    for _ in 0..<2_000 where isAlive(child) { poll(nil, 0, 5) }
+    let child = try #require(pid_t(text.split(separator: "\n").first ?? ""))
+    for _ in 0..<24_000 where isAlive(child) { poll(nil, 0, 5) }
     #expect(!isAlive(child))
   }
 

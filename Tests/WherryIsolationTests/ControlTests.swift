@@ -48,8 +48,8 @@ import WherryTestSupport
 
   @Test func statisticsAreThoseOfTheWorkload() throws {
     guard let bench = Workbench(#function) else { return }
-    guard bench.host.layout.has(.memory) else {
-      print("SKIPPED: this host has no memory controller")
+    guard bench.host.layout.has(.memory), bench.host.layout.has(.pids) else {
+      print("SKIPPED: this host has no memory or pids controller")
       return
     }
     let link = try bench.host.start(bench.container("a.run", ["sh", "-c", "sleep 1000 & wait"]), identity: "")

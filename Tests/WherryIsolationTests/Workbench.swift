@@ -133,10 +133,10 @@ final class Counter: @unchecked Sendable {
 }
 
 extension WorkloadLink {
-  /// Polls until such an event comes; nil after ten seconds.
+  /// Polls until such an event comes; nil after a minute.
   func wait(for wanted: (WorkloadEvent) -> Bool) -> WorkloadEvent? {
     var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    while descriptor >= 0, poll(&watched, 1, 10_000) > 0 {
+    while descriptor >= 0, poll(&watched, 1, 60_000) > 0 {
       if let event = readEvents().first(where: wanted) { return event }
     }
     return nil
@@ -163,9 +163,9 @@ extension Workbench {
     }
   }
 
-  /// Ten seconds at most, in steps that leave the processor to the workload.
+  /// Two minutes at most, in steps that leave the processor to the workload.
   func wait(until isDone: () -> Bool) {
-    for _ in 0..<2000 {
+    for _ in 0..<24_000 {
       if isDone() { return }
       poll(nil, 0, 5)
     }

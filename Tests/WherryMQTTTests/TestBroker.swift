@@ -58,7 +58,7 @@ final class TestBroker {
   /// Returns when it listens.
   func start() {
     child = ChildProcess(program, ["-c", directory.file("mosquitto.conf")], outputPath: directory.file("log"))
-    let limit = Peer.now().advanced(bySeconds: 30)
+    let limit = Peer.now().advanced(bySeconds: 120)
     while !Listener.answers(port: port) {
       precondition(Peer.now() < limit, "mosquitto does not start: \(log)")
       poll(nil, 0, 2)

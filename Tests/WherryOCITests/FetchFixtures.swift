@@ -91,7 +91,7 @@ final class TLSFileServer {
     var buffer = [UInt8](repeating: 0, count: 4_096)
     while true {
       var waiting = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
-      guard poll(&waiting, 1, 20_000) == 1 else {
+      guard poll(&waiting, 1, 60_000) == 1 else {
         throw Failure(.internalError, code: "test", message: "python3 did not start: \(text)")
       }
       let count = read(output, &buffer, buffer.count)

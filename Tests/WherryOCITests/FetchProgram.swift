@@ -57,7 +57,7 @@ enum FetchProgram {
   }
 
   /// Asks again until it is so; false after `seconds`.
-  static func wait(seconds: Int = 20, until condition: () -> Bool) -> Bool {
+  static func wait(seconds: Int = 120, until condition: () -> Bool) -> Bool {
     for _ in 0..<seconds * 100 {
       if condition() { return true }
       _ = poll(nil, 0, 10)

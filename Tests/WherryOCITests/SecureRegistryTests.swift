@@ -65,7 +65,7 @@ private final class SecureRegistry {
     var buffer = [UInt8](repeating: 0, count: 4_096)
     while true {
       var waiting = pollfd(fd: log, events: Int16(POLLIN), revents: 0)
-      try #require(poll(&waiting, 1, 20_000) == 1, "docker-registry did not start: \(text)")
+      try #require(poll(&waiting, 1, 60_000) == 1, "docker-registry did not start: \(text)")
       let count = read(log, &buffer, buffer.count)
       text += String(decoding: buffer[..<max(0, count)], as: UTF8.self)
       if let start = text.firstRange(of: "listening on ")?.upperBound, let end = text[start...].firstIndex(of: ",") {

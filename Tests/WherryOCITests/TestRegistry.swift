@@ -56,7 +56,7 @@ final class TestRegistry {
     var buffer = [UInt8](repeating: 0, count: 4_096)
     while true {
       var poll = pollfd(fd: log, events: Int16(POLLIN), revents: 0)
-      guard Glibc.poll(&poll, 1, 20_000) == 1 else { throw problem("docker-registry did not start: \(text)") }
+      guard Glibc.poll(&poll, 1, 60_000) == 1 else { throw problem("docker-registry did not start: \(text)") }
       let count = read(log, &buffer, buffer.count)
       text += String(decoding: buffer[..<max(0, count)], as: UTF8.self)
       if let start = text.firstRange(of: "listening on ")?.upperBound, let end = text[start...].firstIndex(of: "\"") {
