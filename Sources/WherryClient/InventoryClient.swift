@@ -122,6 +122,19 @@ package final class InventoryClient {
 
   package func claims() throws -> [ClaimSummary] { try list("/v1/claims") { try ClaimSummary($0) } }
 
+  package func createToken(_ request: TokenRequest) throws -> TokenSummary {
+    try decode("token", send("POST", "/v1/tokens", body: request.json)) { try TokenSummary($0) }
+  }
+
+  package func tokens() throws -> [TokenSummary] { try list("/v1/tokens") { try TokenSummary($0) } }
+
+  package func revokeToken(_ name: String) throws { try send("DELETE", "/v1/tokens/\(name)") }
+
+  package func collectRegistryGarbage(untagged: Bool, isDryRun: Bool) throws -> GarbageReport {
+    let path = "/v1/registry/gc?untagged=\(untagged ? 1 : 0)&dryRun=\(isDryRun ? 1 : 0)"
+    return try decode("report", send("POST", path, body: [:])) { try GarbageReport($0) }
+  }
+
   package func revokeClaim(_ id: String) throws { try send("DELETE", "/v1/claims/\(id)") }
 
   /// For docker, podman, skopeo and oras, which log in to the service's registry with it.

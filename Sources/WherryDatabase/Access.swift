@@ -97,14 +97,21 @@ extension InventoryDatabase {
 
 // MARK: - Operators
 
-package enum OperatorRole: String, Hashable, Sendable, CaseIterable { case viewer, `operator`, admin }
+/// `registry` opens the registry alone.
+package enum OperatorRole: String, Hashable, Sendable, CaseIterable { case viewer, `operator`, admin, registry }
 
 package struct OperatorToken: Hashable, Sendable {
   package var name: String
   package var role: OperatorRole
-  package init(name: String, role: OperatorRole) {
+  /// Empty = as the role says, in all repositories.
+  package var repositories: [RepositoryGrant]
+  package var expires: Instant?
+
+  package init(name: String, role: OperatorRole, repositories: [RepositoryGrant] = [], expires: Instant? = nil) {
     self.name = name
     self.role = role
+    self.repositories = repositories
+    self.expires = expires
   }
 }
 
@@ -114,17 +121,47 @@ extension InventoryDatabase {
   package func setToken(_ token: OperatorToken, hash: String, at now: Instant) throws {
     try store.run("DELETE FROM sessions WHERE token = ?", [.text(token.name)])
     try store.run("DELETE FROM registry_passwords WHERE token = ?", [.text(token.name)])
+    let grants = token.repositories.map(\.description).joined(separator: " ")
     try store.run(
       """
-      INSERT INTO tokens(name, role, hash, created_at) VALUES(?, ?, ?, ?)
-      ON CONFLICT(name) DO UPDATE SET role = excluded.role, hash = excluded.hash, created_at = excluded.created_at
-      """, [.text(token.name), .text(token.role.rawValue), .text(hash), .instant(now)])
+      INSERT INTO tokens(name, role, hash, created_at, repositories, expires_at) VALUES(?, ?, ?, ?, ?, ?)
+      ON CONFLICT(name) DO UPDATE SET role = excluded.role, hash = excluded.hash, created_at = excluded.created_at,
+        repositories = excluded.repositories, expires_at = excluded.expires_at
+      """,
+      [
+        .text(token.name), .text(token.role.rawValue), .text(hash), .instant(now), .text(grants),
+        token.expires.map { .instant($0) } ?? .null,
+      ])
   }
 
   package func hasTokens() throws -> Bool { try !store.query("SELECT 1 FROM tokens LIMIT 1").isEmpty }
 
-  package func token(hash: String) throws -> OperatorToken? {
-    try store.query("SELECT name, role FROM tokens WHERE hash = ?", [.text(hash)]).first.flatMap(Self.token)
+  package func hasToken(named name: String) throws -> Bool {
+    try !store.query("SELECT 1 FROM tokens WHERE name = ?", [.text(name)]).isEmpty
+  }
+
+  /// Also those that have expired, by name.
+  package func tokens() throws -> [(token: OperatorToken, createdAt: Instant)] {
+    try store.query("SELECT * FROM tokens ORDER BY name").compactMap { row in
+      guard let token = try Self.token(row) else { return nil }
+      return (token, try row.instant("created_at"))
+    }
+  }
+
+  /// With the sessions and passwords that it made. The caller places the transaction.
+  package func removeToken(_ name: String) throws -> Bool {
+    for table in ["sessions", "registry_passwords"] {
+      try store.run("DELETE FROM \(table) WHERE token = ?", [.text(name)])
+    }
+    guard try hasToken(named: name) else { return false }
+    try store.run("DELETE FROM tokens WHERE name = ?", [.text(name)])
+    return true
+  }
+
+  package func token(hash: String, at now: Instant) throws -> OperatorToken? {
+    try store.query(
+      "SELECT * FROM tokens WHERE hash = ? AND (expires_at IS NULL OR expires_at > ?)", [.text(hash), .instant(now)]
+    ).first.flatMap(Self.token)
   }
 
   package func insertSession(hash: String, token: String, expires: Instant) throws {
@@ -136,9 +173,9 @@ extension InventoryDatabase {
   package func session(hash: String, at now: Instant) throws -> OperatorToken? {
     try store.query(
       """
-      SELECT tokens.name, tokens.role FROM sessions JOIN tokens ON tokens.name = sessions.token
-      WHERE sessions.hash = ? AND sessions.expires_at > ?
-      """, [.text(hash), .instant(now)]
+      SELECT tokens.* FROM sessions JOIN tokens ON tokens.name = sessions.token
+      WHERE sessions.hash = ? AND sessions.expires_at > ? AND (tokens.expires_at IS NULL OR tokens.expires_at > ?)
+      """, [.text(hash), .instant(now), .instant(now)]
     ).first.flatMap(Self.token)
   }
 
@@ -161,9 +198,10 @@ extension InventoryDatabase {
   package func registryPassword(hash: String, at now: Instant) throws -> OperatorToken? {
     try store.query(
       """
-      SELECT tokens.name, tokens.role FROM registry_passwords JOIN tokens ON tokens.name = registry_passwords.token
+      SELECT tokens.* FROM registry_passwords JOIN tokens ON tokens.name = registry_passwords.token
       WHERE registry_passwords.hash = ? AND registry_passwords.expires_at > ?
-      """, [.text(hash), .instant(now)]
+        AND (tokens.expires_at IS NULL OR tokens.expires_at > ?)
+      """, [.text(hash), .instant(now), .instant(now)]
     ).first.flatMap(Self.token)
   }
 
@@ -171,9 +209,12 @@ extension InventoryDatabase {
     try store.run("DELETE FROM registry_passwords WHERE expires_at <= ?", [.instant(now)])
   }
 
+  /// Nil for a role that this version does not know.
   private static func token(_ row: SQLiteRow) throws -> OperatorToken? {
-    OperatorRole(rawValue: try row.string("role")).map {
-      OperatorToken(name: row.optionalString("name") ?? "", role: $0)
-    }
+    guard let role = OperatorRole(rawValue: try row.string("role")) else { return nil }
+    let text = try row.string("repositories")
+    let grants = text.split(separator: " ").compactMap { try? RepositoryGrant(String($0)) }
+    return OperatorToken(
+      name: try row.string("name"), role: role, repositories: grants, expires: row.optionalInstant("expires_at"))
   }
 }

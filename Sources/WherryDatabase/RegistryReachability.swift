@@ -91,4 +91,21 @@ extension InventoryDatabase {
       }
     }
   }
+
+  /// Manifests older than `past` that no tag and no index of their repository names, and that belong to no subject that
+  /// is there: what a moved tag or a removed index left.
+  package func untaggedManifests(createdBefore past: Instant) throws -> [(repository: RepositoryName, digest: Digest)] {
+    try store.query(
+      """
+      SELECT repository, digest FROM registry_manifests AS m WHERE created_at < ?
+        AND NOT EXISTS (
+          SELECT 1 FROM registry_tags WHERE registry_tags.repository = m.repository AND registry_tags.digest = m.digest)
+        AND NOT EXISTS (
+          SELECT 1 FROM registry_references AS r WHERE r.repository = m.repository AND r.digest = m.digest)
+        AND NOT EXISTS (
+          SELECT 1 FROM registry_manifests AS s WHERE s.repository = m.repository AND s.digest = m.subject)
+      ORDER BY repository, digest
+      """, [.instant(past)]
+    ).map { row in (RepositoryName(trusted: try row.string("repository")), try row.digest("digest")) }
+  }
 }

@@ -3,7 +3,7 @@ import WherrySQLite
 /// Migrations are append-only and run once each, in order, one transaction each; `user_version` counts them.
 /// The SQL keeps to what PostgreSQL also reads, apart from AUTOINCREMENT and WITHOUT ROWID.
 enum Schema {
-  static let migrations: [String] = [first, overview, resolutions, registry, access]
+  static let migrations: [String] = [first, overview, resolutions, registry, access, grants]
 
   static func migrate(_ store: SQLiteDatabase) throws {
     let applied = Int(try store.query("PRAGMA user_version").first?[0].integer ?? 0)
@@ -133,6 +133,12 @@ enum Schema {
       platform TEXT NOT NULL,
       versions TEXT NOT NULL,
       PRIMARY KEY(deployments, platform)) WITHOUT ROWID;
+    """
+
+  /// Tokens that are for some repositories, and for some time.
+  private static let grants = """
+    ALTER TABLE tokens ADD COLUMN repositories TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tokens ADD COLUMN expires_at INTEGER;
     """
 
   /// What a device may fetch beside its newest plan, and passwords that open the registry alone.

@@ -11,6 +11,7 @@ extension OnRealParts.StoryTests {
     #expect(try fleet.succeed(["wherry", "fleet", "status"]).output.contains("3 devices, 3 online"))
     try restarts(fleet)
     try groupsAndClaims(fleet)
+    try tokensAndStores(fleet)
     try steering(fleet)
     try removal(fleet)
   }
@@ -55,6 +56,21 @@ extension OnRealParts.StoryTests {
     let row = try #require(claims.first { $0.contains("kiosk-8") }, "the claim is not listed: \(claims)")
     try fleet.succeed(["wherry", "claim", "revoke", String(row.prefix { $0 != " " })])
     #expect(try !fleet.succeed(["wherry", "claim", "list"]).output.contains("kiosk-8"))
+  }
+
+  private func tokensAndStores(_ fleet: TestFleet) throws {
+    let create = ["wherry", "token", "create", "ci", "--role", "registry"]
+    let made = try fleet.succeed(create + ["--repository", "team/*:pull,push", "--expires", "90d"]).output
+    #expect(made.hasPrefix("wherry_"))
+    #expect(try fleet.succeed(["wherry", "token", "list"]).output.contains("team/*:pull,push"))
+    try fleet.succeed(["wherry", "token", "revoke", "ci"])
+    #expect(try !fleet.succeed(["wherry", "token", "list"]).output.contains("team/*"))
+    let garbage = try fleet.succeed(["wherry", "registry", "gc", "--untagged", "--dry-run"]).output
+    #expect(garbage.contains("0 manifests would be removed"), "\(garbage)")
+
+    let images = try fleet.succeed(["wherry-agent", "images", "--config", fleet.configuration("kiosk-1")]).output
+    let web = try #require(images.split(separator: "\n").first { $0.contains("com.example.web 2.0.0") }, "\(images)")
+    #expect(web.contains("running") && web.contains("MiB"), "\(images)")
   }
 
   private func steering(_ fleet: TestFleet) throws {

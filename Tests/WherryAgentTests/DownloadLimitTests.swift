@@ -88,6 +88,25 @@ import WherryTestSupport
     #expect(blobs.map { TestFile.exists($0) } == [false, true, true])
   }
 
+  /// Half of a snapshot in its place would be taken for the whole.
+  @Test func whatMakesRoomLeavesItsPlaceBeforeItIsRemoved() throws {
+    let bench = try Bench()
+    bench.worker.isWorking = false
+    let spare = bench.directory.file("lib/artifacts/com.example.old/1.0.0-x")
+    for index in 0..<600 { TestFiles.write([1], to: "\(spare)/files/\(index)") }
+    var limits = DownloadLimits()
+    limits.diskHeadroom = 1 << 52
+    let account = UserAccount(name: "tester", user: getuid(), group: getgid())
+    let jobs = FetchJobs(identity: bench.engine.identity, paths: bench.paths, account: account)
+    let task = FetchTask(
+      generation: Generation(7), plan: bench.plan([Self.component("new", "x").component]), jobs: jobs,
+      worker: bench.worker, owner: account, demands: .init(limits: limits, spare: { [spare] }))
+    #expect(task.advance(now: .zero).isEmpty && !TestFile.exists(spare), "nothing of it is removed yet")
+    #expect(TestFile.exists("\(bench.paths.trash)/spare-7-0/files/599"))
+    for _ in 0..<20 where TestFile.exists("\(bench.paths.trash)/spare-7-0") { _ = task.advance(now: .zero) }
+    #expect(!TestFile.exists("\(bench.paths.trash)/spare-7-0"))
+  }
+
   @Test func aHeadroomBeyondTheDiskLeavesNoRoom() throws {
     let bench = try Self.configured { $0.diskHeadroom = 1 << 52 }
     bench.order(bench.message(bench.plan([Self.component("a", "x").component]), generation: 1))

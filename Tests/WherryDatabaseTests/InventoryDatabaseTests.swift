@@ -264,12 +264,12 @@ import WherryWire
     }
     #expect(try database.session(hash: "s of admin", at: now) == OperatorToken(name: "admin", role: .admin))
     #expect(try database.session(hash: "s of admin", at: Instant(milliseconds: 2_000)) == nil)
-    #expect(try database.token(hash: "t")?.role == .admin)
+    #expect(try database.token(hash: "t", at: now)?.role == .admin)
 
     // Whoever held the old token must not stay in with what it opened.
     try database.setToken(OperatorToken(name: "admin", role: .admin), hash: "t2", at: now)
     #expect(try database.session(hash: "s of admin", at: now) == nil)
-    #expect(try database.token(hash: "t") == nil)
+    #expect(try database.token(hash: "t", at: now) == nil)
     #expect(try database.session(hash: "s of guest", at: now)?.name == "guest")
     try database.removeSession(hash: "s of guest")
     #expect(try database.session(hash: "s of guest", at: now) == nil)

@@ -2,6 +2,7 @@ import Glibc
 import Synchronization
 import Testing
 import WherryDatabase
+import WherryModel
 import WherryTestSupport
 import WherryWire
 
@@ -71,7 +72,7 @@ import WherryWire
     let token = try InventoryMaintenance.resetAdminToken(dataDirectory: data)
     let database = try InventoryDatabase(path: "\(data)/inventory.db")
     defer { database.close() }
-    #expect(try database.token(hash: SecretToken.hash(token))?.role == .admin)
+    #expect(try database.token(hash: SecretToken.hash(token), at: Instant(milliseconds: 0))?.role == .admin)
   }
 
   // MARK: - The broker's words

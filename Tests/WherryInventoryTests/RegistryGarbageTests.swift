@@ -3,6 +3,7 @@ import Testing
 import WherryCrypto
 import WherryDatabase
 import WherryModel
+import WherryWire
 
 @testable import WherryInventory
 
@@ -101,6 +102,30 @@ import WherryModel
     #expect(fleet.blobs.contains(shared.digest))
     #expect(!fleet.blobs.contains(gone.digest))
     #expect(try await fleet.engine.registryRepositories(after: "", limit: 10) == [copy])
+  }
+
+  @Test func whatATagLeftGoesWhenAskedForAndADryRunChangesNothing() async throws {
+    let fleet = try await EngineFixture()
+    let (old, new, pinned) = (TestManifest("old"), TestManifest("new"), TestManifest("pinned"))
+    for manifest in [old, pinned, new] { try await push(manifest, to: web, in: fleet) }
+    try await fleet.engine.keepPlan("{\"image\":\"\(pinned.digest)\"}")
+    func collect(untagged: Bool, isDryRun: Bool = false) async throws -> GarbageReport {
+      try await fleet.engine.collectRegistryGarbage(untagged: untagged, isDryRun: isDryRun, by: "test")
+    }
+    #expect(try await collect(untagged: true).manifests == 0, "it is too young")
+    fleet.clock.advance(seconds: RegistryGarbage.graceSeconds + 10)
+    #expect(try await collect(untagged: false) == GarbageReport(blobs: 0, bytes: 0, manifests: 0, isDryRun: false))
+    let planned = try await collect(untagged: true, isDryRun: true)
+    #expect(planned.manifests == 1 && planned.blobs > 0 && planned.bytes > 0 && planned.isDryRun)
+    #expect(fleet.blobs.contains(old.digest))
+    let done = try await collect(untagged: true)
+    #expect(done.manifests == 1 && done.blobs == planned.blobs && done.bytes == planned.bytes)
+    #expect(!fleet.blobs.contains(old.digest))
+    for manifest in [new, pinned] {
+      for blob in manifest.blobs { #expect(fleet.blobs.contains(SHA256.digest(of: blob))) }
+      #expect(fleet.blobs.contains(manifest.digest))
+    }
+    #expect(try await fleet.engine.registryManifest(.digest(pinned.digest), in: web) != nil, "a plan names it")
   }
 
   @Test func aBlobThatAPushWasToldOfStaysForItsManifest() async throws {

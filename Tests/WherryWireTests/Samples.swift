@@ -223,6 +223,11 @@ enum Samples {
 
   /// Every kind of value that travels.
   static let all: [Sample] = [
+    Sample("token request", TokenRequest(name: "ci", role: "registry", repositories: ["a:pull"], expiresInSeconds: 5)),
+    Sample(
+      "token",
+      TokenSummary(name: "ci", role: "viewer", repositories: [], createdAt: Instant(milliseconds: 1), expires: nil)),
+    Sample("garbage report", GarbageReport(blobs: 1, bytes: 2, manifests: 3, isDryRun: true)),
     Sample("recipe", recipe), Sample("least recipe", Recipe(name: "a", version: Version(0, 0, 0))),
     Sample("manifest", manifest), Sample("lifecycle", lifecycle), Sample("step", step),
     Sample("skip", SkipCondition(test: .exists("/etc/x"))), Sample("container", container),

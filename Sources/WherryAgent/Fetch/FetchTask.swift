@@ -109,7 +109,7 @@ final class FetchTask {
       guard let rest = try step(chores) else { return try measure(&outcomes) }
       stage = .clearing(rest)
     case .measuring(let measure):
-      if try measure.step() { try begin(used: measure.bytes, &outcomes) }
+      if measure.step() { try begin(used: measure.bytes, &outcomes) }
     case .preparing(let chores):
       if let rest = try step(chores) {
         stage = .preparing(rest)
@@ -191,7 +191,7 @@ final class FetchTask {
       let spare = hasCleared ? [] : demands.spare()
       hasCleared = true
       guard !spare.isEmpty else { throw shortage }
-      stage = .clearing(spare.map { TreeRemoval($0) })
+      stage = .clearing(try moveAway(spare).map { TreeRemoval($0) })
       return
     }
     for directory in [paths.blobs, paths.incoming] { try Files.makeDirectory(directory, owner: jobs.account) }
@@ -203,6 +203,20 @@ final class FetchTask {
         let partial = paths.artifacts(component) + FetchJobs.partialEnding
         return DirectoryMaking([partial, partial + "/files", partial + "/unpacked"])
       })
+  }
+
+  /// Out of their places at once, and on the disk so: half of a snapshot shall never be taken for the whole.
+  private func moveAway(_ places: [String]) throws(Failure) -> [String] {
+    try Files.makeDirectory(paths.trash, mode: 0o700)
+    var moved: [String] = []
+    for (index, place) in places.enumerated() {
+      let target = "\(paths.trash)/spare-\(generation)-\(index)"
+      // What an earlier try has moved there is being removed, or will be: it lies in the trash.
+      guard rename(place, target) == 0 else { continue }
+      Files.syncParent(of: place)
+      moved.append(target)
+    }
+    return moved
   }
 
   private func finish() throws(Failure) {

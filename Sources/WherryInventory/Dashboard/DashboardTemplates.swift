@@ -45,7 +45,8 @@ enum DashboardTemplates {
     <td>{{groups}}</td>
     <td>{{#status}}<span class="chip {{tone}}">{{text}}</span>{{/status}}<small>generation {{generation}}</small>\
     {{#waits}}<small class="waits">{{.}}</small>{{/waits}}\
-    {{#transfers}}<small class="transfer">{{label}} <progress max="{{total}}" value="{{done}}"></progress> {{text}}</small>\
+    {{#transfers}}<small class="transfer">{{label}} \
+    <progress max="{{total}}" value="{{done}}"></progress> {{text}}</small>\
     {{/transfers}}</td>
     {{#cells}}<td data-component="{{component}}">{{#state}}<span class="chip {{tone}}">{{text}}</span><small>\
     {{version}}{{#restarts}} · {{.}} restarts{{/restarts}}</small>{{/state}}</td>{{/cells}}

@@ -12,7 +12,88 @@ extension InventoryEngine {
   // MARK: - Operators
 
   package func operatorToken(_ token: String) throws -> OperatorToken? {
-    try database.token(hash: SecretToken.hash(token))
+    try database.token(hash: SecretToken.hash(token), at: environment.now())
+  }
+
+  // MARK: - Tokens
+
+  /// Of one token's lifetime.
+  static let tokenSecondsMaximum = 10 * 365 * 86_400
+
+  package func createToken(_ request: TokenRequest, by actor: String) throws -> TokenSummary {
+    let isName = request.name.utf8.allSatisfy { byte in
+      (97...122).contains(byte) || (65...90).contains(byte) || (48...57).contains(byte) || byte == 45 || byte == 46
+        || byte == 95
+    }
+    guard isName, (1...64).contains(request.name.utf8.count) else {
+      throw Refusal.badRequest(
+        "\"\(request.name.prefix(80))\" is no token's name", remedy: "use 1 to 64 letters, digits, - . and _")
+    }
+    guard let role = OperatorRole(rawValue: request.role) else {
+      throw Refusal.badRequest(
+        "\"\(request.role.prefix(40))\" is no role", remedy: "use viewer, operator, admin or registry")
+    }
+    guard (1...Self.tokenSecondsMaximum).contains(request.expiresInSeconds ?? 1) else {
+      throw Refusal.badRequest("a token lives 1 second to 10 years", remedy: "choose its expiry within that")
+    }
+    guard request.repositories.count <= RepositoryGrant.countMaximum else {
+      throw Refusal.badRequest(
+        "a token is for \(RepositoryGrant.countMaximum) patterns of repositories at most",
+        remedy: "use one that ends in /*")
+    }
+    guard role != .admin || request.repositories.isEmpty else {
+      throw Refusal.badRequest(
+        "an administrator's token cannot be confined to repositories", remedy: "use the role operator or registry")
+    }
+    var grants: [RepositoryGrant] = []
+    for text in request.repositories {
+      do throws(RepositoryGrant.Problem) { grants.append(try RepositoryGrant(text)) } catch {
+        throw Refusal.badRequest(error.message, remedy: error.remedy)
+      }
+    }
+    let now = environment.now()
+    let token = OperatorToken(
+      name: request.name, role: role, repositories: grants,
+      expires: request.expiresInSeconds.map { now.advanced(bySeconds: $0) })
+    let secret = SecretToken.make(prefix: "wherry_")
+    try commit {
+      guard try !database.hasToken(named: token.name) else {
+        throw Refusal(
+          409, "token.exists", "there is a token \(token.name) already",
+          remedy: "choose another name, or revoke it first with `wherry token revoke \(token.name)`")
+      }
+      try database.setToken(token, hash: SecretToken.hash(secret), at: now)
+      try database.audit("token.create", subject: token.name, actor: actor, detail: role.rawValue, at: now)
+    }
+    return summary(of: token, createdAt: now, secret: secret)
+  }
+
+  /// By name, also those that have expired.
+  package func tokens() throws -> [TokenSummary] {
+    try database.tokens().map { summary(of: $0.token, createdAt: $0.createdAt, secret: nil) }
+  }
+
+  /// Whoever revokes the last administrator's token locks everybody out.
+  package func revokeToken(_ name: String, by actor: String) throws {
+    let now = environment.now()
+    try commit {
+      let administrators = try database.tokens().map(\.token).filter { $0.role == .admin && $0.expires == nil }
+      guard administrators.map(\.name) != [name] else {
+        throw Refusal(
+          409, "token.last", "\(name) is the only administrator's token that does not expire",
+          remedy: "create another administrator's token first")
+      }
+      guard try database.removeToken(name) else {
+        throw Refusal.notFound("token \(name.prefix(80))", remedy: "`wherry token list` names them")
+      }
+      try database.audit("token.revoke", subject: name, actor: actor, at: now)
+    }
+  }
+
+  private func summary(of token: OperatorToken, createdAt: Instant, secret: String?) -> TokenSummary {
+    TokenSummary(
+      name: token.name, role: token.role.rawValue, repositories: token.repositories.map(\.description),
+      createdAt: createdAt, expires: token.expires, token: secret)
   }
 
   // MARK: - The registry's passwords
@@ -35,14 +116,15 @@ extension InventoryEngine {
   /// Whom the registry lets in: who has an operator's token, or a password that was made with one.
   package func registryToken(_ secret: String) throws -> OperatorToken? {
     let hash = SecretToken.hash(secret)
-    return try database.token(hash: hash) ?? database.registryPassword(hash: hash, at: environment.now())
+    let now = environment.now()
+    return try database.token(hash: hash, at: now) ?? database.registryPassword(hash: hash, at: now)
   }
 
   // MARK: - Sessions
 
   /// A cookie's value for a person who showed a token.
   package func openSession(token: String) throws -> String? {
-    guard let owner = try operatorToken(token) else { return nil }
+    guard let owner = try operatorToken(token), owner.role != .registry else { return nil }
     let session = SecretToken.make(prefix: "")
     let now = environment.now()
     try commit {

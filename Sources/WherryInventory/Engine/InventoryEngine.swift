@@ -121,6 +121,7 @@ package actor InventoryEngine {
   var deliveredTimer: Task<Void, Never>?
   var presenceTimer: Task<Void, Never>?
   var retryTimer: Task<Void, Never>?
+  var garbageTimer: Task<Void, Never>?
   /// The pause before the next retry.
   var retryMilliseconds = InventoryEngine.retryMinimumMilliseconds
   var retriedAt = Instant.zero
@@ -139,6 +140,7 @@ package actor InventoryEngine {
     // Uploads that the last run did not finish.
     try environment.blobs.removePartials(except: [])
     collectRegistryGarbageOrNote()
+    armGarbageTimer()
     try bus.start { [inbox, weak self] event in
       guard inbox.push(event), let self else { return }
       Task { await self.drain() }
@@ -151,7 +153,7 @@ package actor InventoryEngine {
     guard !isStopped else { return }
     flushDelivered()
     isStopped = true
-    for timer in [timer, deliveredTimer, presenceTimer, retryTimer] { timer?.cancel() }
+    for timer in [timer, deliveredTimer, presenceTimer, retryTimer, garbageTimer] { timer?.cancel() }
     inbox.close()
     bus.stop()
     for stream in commandStreams.values { stream.finish() }

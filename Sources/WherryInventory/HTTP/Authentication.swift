@@ -23,8 +23,26 @@ struct OperatorAuthentication: RouterMiddleware {
         401, "token.missing", "\(request.method) \(request.uri.path) needs an operator's token",
         remedy: "log in with `wherry login`, or send the header Authorization: Bearer TOKEN")
     }
+    guard actor.role != .registry else {
+      throw Refusal(
+        403, "token.registry", "the token \(actor.name) opens the registry alone", remedy: "use an operator's token")
+    }
     guard isReading || actor.role != .viewer else {
       throw Refusal(403, "token.viewer", "the token \(actor.name) may only read", remedy: "use an operator's token")
+    }
+    return try await next(request, context)
+  }
+}
+
+/// Lets administrators in, who make and revoke tokens.
+struct AdministratorOnly: RouterMiddleware {
+  func handle(
+    _ request: Request, context: OperatorContext, next: (Request, OperatorContext) async throws -> Response
+  ) async throws -> Response {
+    guard let actor = context.actor, actor.role == .admin, actor.repositories.isEmpty else {
+      throw Refusal(
+        403, "token.notAdmin", "the token \(context.actorName) may not deal with tokens",
+        remedy: "use an administrator's token")
     }
     return try await next(request, context)
   }

@@ -42,6 +42,11 @@ enum OpenAPI {
     Operation(
       "post", "/v1/registry/password", "A password for the registry below /v2, for 12 hours", gives: "RegistryPassword",
       status: "201"),
+    Operation("post", "/v1/tokens", "Create a token", takes: "TokenRequest", gives: "TokenSummary", status: "201"),
+    Operation("get", "/v1/tokens", "Tokens, without their secrets", gives: "[TokenSummary]"),
+    Operation("delete", "/v1/tokens/{name}", "Revoke a token", status: "204"),
+    Operation(
+      "post", "/v1/registry/gc", "Remove what nothing needs (?untagged=1, dryRun=1)", gives: "GarbageReport"),
     Operation("put", "/v1/blobs/{digest}", "Store a blob", takes: "bytes", status: "201"),
     Operation("get", "/v1/blobs/{digest}", "A blob, or a range of it", gives: "bytes"),
     Operation("head", "/v1/blobs/{digest}", "Whether a blob is there, and its size"),
@@ -148,6 +153,9 @@ enum OpenAPI {
         "device", "certificate", "authority", "trust", "brokerHost", "brokerPort", "deviceURL",
       ],
       "RegistryPassword": ["password", "expires"],
+      "TokenRequest": ["name", "role", "repositories", "expiresInSeconds"],
+      "TokenSummary": ["name", "role", "repositories", "createdAt", "expires", "token"],
+      "GarbageReport": ["blobs", "bytes", "manifests", "isDryRun"],
       "Publication": ["recipe", "fileName", "artifacts"],
       "ComponentVersionSummary": ["name", "version", "digest", "publisher", "summary", "createdAt"],
       "ComponentVersion": ["recipe", "source", "digest", "createdAt"],

@@ -19,6 +19,7 @@ struct OperatorRoutes: Sendable {
     let api = router.group("v1").add(middleware: OperatorAuthentication(engine: engine))
     addFleet(to: api)
     addAccess(to: api)
+    addTokens(to: api)
     addComponents(to: api)
     addGroups(to: api)
     addDeployments(to: api)
@@ -103,6 +104,26 @@ struct OperatorRoutes: Sendable {
       api.on("blobs/:digest", method: method) { [blobs] request, context in
         try await blobs.serve(request, digest: try context.parameters.require("digest"), context: context)
       }
+    }
+  }
+
+  // MARK: - Tokens and the registry's garbage
+
+  private func addTokens(to api: RouterGroup<OperatorContext>) {
+    let tokens = api.group("tokens").add(middleware: AdministratorOnly())
+    tokens.post { [engine] request, context in
+      let body = try TokenRequest(try await request.cursor())
+      return Response.json(try await engine.createToken(body, by: context.actorName).json, .created)
+    }
+    tokens.get { [engine] _, _ in Response.json(.array(try await engine.tokens().map(\.json))) }
+    tokens.delete(":name") { [engine] _, context in
+      try await engine.revokeToken(try context.parameters.require("name"), by: context.actorName)
+      return Response(status: .noContent)
+    }
+    api.group("registry").add(middleware: AdministratorOnly()).post("gc") { [engine] request, context in
+      let report = try await engine.collectRegistryGarbage(
+        untagged: request.query("untagged") == "1", isDryRun: request.query("dryRun") == "1", by: context.actorName)
+      return Response.json(report.json)
     }
   }
 

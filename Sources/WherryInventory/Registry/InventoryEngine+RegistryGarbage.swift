@@ -2,21 +2,85 @@ import Glibc
 import WherryDatabase
 import WherryModel
 import WherryOCI
+import WherryWire
 
 extension InventoryEngine {
   /// Removes the blobs that nobody needs, and forgets links and repositories that show nothing. A push under way is
   /// safe: what is younger than a day stays, and so does what a push was told of.
   /// - Returns: how many blobs went.
   @discardableResult
-  package func collectRegistryGarbage() throws -> Int {
+  package func collectRegistryGarbage() throws -> Int { try collectBlobs().count }
+
+  private func collectBlobs() throws -> (count: Int, bytes: Int64) {
     let now = environment.now()
     let past = now.advanced(bySeconds: -RegistryGarbage.graceSeconds)
     try database.transaction { try database.pruneRegistry(linkedBefore: past) }
-    var needed = try database.registryDigests()
-    try database.forEachTextWithDigests { needed.formUnion(RegistryGarbage.digests(in: $0)) }
-    let garbage = RegistryGarbage.unreachable(try storedBlobs(), needed: needed, at: now)
+    let garbage = try unneededBlobs(at: now)
+    let bytes = garbage.reduce(Int64(0)) { $0 + (environment.blobs.size(of: $1) ?? 0) }
     for digest in garbage { try environment.blobs.remove(digest) }
-    return garbage.count
+    return (garbage.count, bytes)
+  }
+
+  private func unneededBlobs(at now: Instant) throws -> [Digest] {
+    var needed = try database.registryDigests()
+    needed.formUnion(try digestsNamedElsewhere())
+    return RegistryGarbage.unreachable(try storedBlobs(), needed: needed, at: now)
+  }
+
+  /// By component versions, plans and the images that deployments are pinned to.
+  private func digestsNamedElsewhere() throws -> Set<Digest> {
+    var digests: Set<Digest> = []
+    try database.forEachTextWithDigests { digests.formUnion(RegistryGarbage.digests(in: $0)) }
+    return digests
+  }
+
+  /// - Parameter untagged: also manifests that no tag, index, component, plan or deployment names any more.
+  /// - Parameter isDryRun: everything is done and taken back, apart from the blobs themselves.
+  package func collectRegistryGarbage(untagged: Bool, isDryRun: Bool, by actor: String) throws -> GarbageReport {
+    struct TakenBack: Error {}
+    let now = environment.now()
+    let past = now.advanced(bySeconds: -RegistryGarbage.graceSeconds)
+    var manifests = 0
+    var planned: [Digest] = []
+    do {
+      try database.transaction {
+        if untagged { manifests = try removeUntagged(createdBefore: past) }
+        try database.pruneRegistry(linkedBefore: past)
+        planned = try unneededBlobs(at: now)
+        guard !isDryRun else { throw TakenBack() }
+        try database.audit(
+          "registry.gc", subject: "registry", actor: actor,
+          detail: "\(manifests) manifests, \(planned.count) blobs", at: now)
+      }
+    } catch is TakenBack {}
+    let bytes = planned.reduce(Int64(0)) { $0 + (environment.blobs.size(of: $1) ?? 0) }
+    if !isDryRun { for digest in planned { try environment.blobs.remove(digest) } }
+    return GarbageReport(blobs: planned.count, bytes: bytes, manifests: manifests, isDryRun: isDryRun)
+  }
+
+  /// What an index held may be untagged once the index is gone, so it looks until nothing is found.
+  private func removeUntagged(createdBefore past: Instant) throws -> Int {
+    let named = try digestsNamedElsewhere()
+    var count = 0
+    while true {
+      let found = try database.untaggedManifests(createdBefore: past).filter { !named.contains($0.digest) }
+      if found.isEmpty { return count }
+      for manifest in found where try database.removeManifest(manifest.digest, in: manifest.repository) { count += 1 }
+    }
+  }
+
+  /// Every six hours: what was pushed and deleted since.
+  static let garbageIntervalSeconds = 6 * 3_600
+
+  func armGarbageTimer() {
+    garbageTimer?.cancel()
+    garbageTimer = Task { [weak self] in
+      while !Task.isCancelled {
+        try? await Task.sleep(for: .seconds(Self.garbageIntervalSeconds))
+        guard !Task.isCancelled, let self else { return }
+        await self.collectRegistryGarbageOrNote()
+      }
+    }
   }
 
   /// For the start: a store that could not be tidied is no reason not to serve.

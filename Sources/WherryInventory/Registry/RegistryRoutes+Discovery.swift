@@ -14,10 +14,27 @@ extension RegistryRoutes {
 
   /// `GET /v2/_catalog`, which the specification reserves and Docker's registry defines.
   func catalog(_ request: Request, as actor: RegistryActor) async throws -> Response {
-    try actor.require(.pull, in: nil)
     let page = try NamePage(request)
-    let names = try await engine.registryRepositories(after: page.last, limit: page.limit + 1)
+    let names: [RepositoryName]
+    if actor.isConfined {
+      names = try await visibleRepositories(to: actor, page)
+    } else {
+      try actor.require(.pull, in: nil)
+      names = try await engine.registryRepositories(after: page.last, limit: page.limit + 1)
+    }
     return page.response("/v2/_catalog", names: names.map(\.rawValue)) { page -> JSON in ["repositories": page] }
+  }
+
+  /// Of as many as it takes to fill the page.
+  private func visibleRepositories(to actor: RegistryActor, _ page: NamePage) async throws -> [RepositoryName] {
+    var (names, last): ([RepositoryName], String) = ([], page.last)
+    while names.count <= page.limit {
+      let next = try await engine.registryRepositories(after: last, limit: Self.pageMaximum)
+      names += next.filter { actor.may(.pull, in: $0) }
+      guard next.count == Self.pageMaximum, let end = next.last else { break }
+      last = end.rawValue
+    }
+    return Array(names.prefix(page.limit + 1))
   }
 
   func tags(of repository: RepositoryName, _ request: Request, as actor: RegistryActor) async throws -> Response {

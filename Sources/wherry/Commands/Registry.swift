@@ -1,11 +1,31 @@
 import ArgumentParser
 import WherryJSON
+import WherryModel
 
 struct RegistryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "registry", abstract: "The service's own image registry.",
     discussion: "Example: wherry registry login-password",
-    subcommands: [LoginPassword.self])
+    subcommands: [LoginPassword.self, GarbageCollection.self])
+
+  struct GarbageCollection: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "gc",
+      abstract: "Remove the blobs that nothing needs; the service does so by itself every six hours.",
+      discussion: "Example: wherry registry gc --untagged --dry-run")
+    @Flag(help: "Also manifests that no tag, index, component or deployment names any more.") var untagged = false
+    @Flag(help: "Only say what would go.") var dryRun = false
+    @OptionGroup var options: OutputOptions
+
+    func run() throws {
+      let report = try Session.load().client.collectRegistryGarbage(untagged: untagged, isDryRun: dryRun)
+      options.show(report.json) {
+        let verb = report.isDryRun ? "would be removed" : "were removed"
+        return
+          "\(report.blobs) blobs (\(ByteCount.readable(report.bytes))) and \(report.manifests) manifests \(verb).\n"
+      }
+    }
+  }
 
   struct LoginPassword: ParsableCommand {
     static let configuration = CommandConfiguration(
