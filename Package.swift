@@ -147,7 +147,7 @@ let tests: [(String, [Target.Dependency])] = [
     "WherryAgent",
     [
       "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto", "WherrySQLite",
-      "WherryIsolation",
+      "WherryIsolation", "CFaultDisk",
     ]
   ),
   (
@@ -162,6 +162,13 @@ let tests: [(String, [Target.Dependency])] = [
     ["WherryJSON", "WherryModel", "WherryLifecycle", "WherryRollout", "WherryWire", "WherryPlanning"]
   ),
 ]
+// The clock around the resolver; `Tests/Benchmarks/run.sh resolve` runs it.
+package.targets.append(
+  .executableTarget(
+    name: "benchmark-resolve", dependencies: ["WherryModel", "WherryPlanning"], path: "Tests/Benchmarks/Resolve",
+    swiftSettings: strict))
+// A file system that forgets, for the tests of what survives a power cut.
+package.targets.append(.target(name: "CFaultDisk", dependencies: ["CSQLite"], path: "Tests/CFaultDisk"))
 for (name, others) in tests {
   package.targets.append(
     .testTarget(

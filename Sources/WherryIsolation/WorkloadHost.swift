@@ -204,7 +204,9 @@ package final class WorkloadHost {
   package func execute(in id: String, arguments: [String], environment: [String] = []) throws(Failure) -> WorkloadLink {
     let directory = directory(of: id)
     guard let probe = directory.readProbe(), let pid = directory.pids?.workload, !arguments.isEmpty else {
-      throw Failure(.start, code: "workload.notRunning", message: "\(id) is not running, so nothing can run inside it")
+      throw Failure(
+        .start, code: "workload.notRunning", message: "\(id) is not running, so nothing can run inside it",
+        remedy: "start it first")
     }
     let settings = LaunchProgram.probeSettings(pid: pid, cgroup: cgroup(of: id).unifiedDirectory)
     var execution = LaunchProgram()

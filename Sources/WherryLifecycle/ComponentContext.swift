@@ -1,5 +1,6 @@
 import WherryJSON
 import WherryModel
+import WherryPlanning
 
 /// What a component machine is told with each event: its definition and the circumstances.
 struct ComponentContext {
@@ -8,6 +9,10 @@ struct ComponentContext {
   var now: Instant
   /// A deployment is changing the device or settling: failures are decided quickly.
   var isDeploying: Bool
+  /// A deployment is being taken back.
+  var isRollingBack = false
+  /// Spreads what many devices would do in the same moment; nil = exact delays.
+  var jitterSeed: UInt64?
 
   /// How long the shell may take to execute a program before the start counts as failed.
   static let launchTimeoutSeconds = 60
@@ -20,9 +25,13 @@ struct ComponentContext {
     return has(.run) ? .run : nil
   }
 
-  /// Steps that come once before the first start, in order.
+  /// Steps that come once before the first start, in order. What is taken back is bootstrapped again only where its
+  /// recipe says so.
   var preparation: [LifecycleStep] {
-    [.bootstrap, .install].filter(has)
+    [.bootstrap, .install].filter { step in
+      guard has(step) else { return false }
+      return step != .bootstrap || !isRollingBack || planned.lifecycle.steps[step]?.bootstrapOnRollback == true
+    }
   }
 
   /// Scripts belong to process components only.
@@ -32,8 +41,19 @@ struct ComponentContext {
 
   /// When a step that begins now has to be done; nil = it may take for ever.
   func deadline(of step: LifecycleStep) -> Instant? {
-    let seconds = planned.lifecycle.steps[step]?.timeoutSeconds ?? step.defaultTimeoutSeconds
+    let seconds = written(step) ?? step.defaultTimeoutSeconds
     return seconds.map { now.advanced(bySeconds: $0) }
+  }
+
+  /// The step's own timeout, which the recipe may leave to the configuration.
+  private func written(_ step: LifecycleStep) -> Int? {
+    guard let step = planned.lifecycle.steps[step] else { return nil }
+    guard step.timeoutVariable != nil else { return step.timeoutSeconds }
+    let scope = InterpolationContext.Scope(
+      artifactsPath: "", decompressedPath: "", workPath: "", configuration: configuration)
+    let context = InterpolationContext(
+      thingName: "", rootPath: "", components: [planned.name: scope], own: planned.name)
+    return Interpolation.resolve(step, in: context).step.timeoutSeconds
   }
 
   var launchDeadline: Instant { now.advanced(bySeconds: Self.launchTimeoutSeconds) }

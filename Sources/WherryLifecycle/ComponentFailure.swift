@@ -5,15 +5,22 @@ package enum WorkloadEnd: Hashable, Sendable {
   case failedToStart(Failure)
   case exited(ExitStatus, log: [String])
 
-  /// `bootstrap` may end with 100, Greengrass's "restart the nucleus": components do not run inside this agent, so
-  /// there is nothing to restart.
-  static let bootstrapRestartCode: Int32 = 100
-
   func isSuccess(of step: LifecycleStep) -> Bool {
     switch self {
     case .failedToStart: false
-    case .exited(let status, _):
-      status.isSuccess || (step == .bootstrap && status.signal == nil && status.code == Self.bootstrapRestartCode)
+    case .exited(let status, _): status.isSuccess || restartWish(of: step) != nil
+    }
+  }
+
+  /// What a `bootstrap` that succeeded asks for by its exit code, as in Greengrass: 100 or 101.
+  func restartWish(of step: LifecycleStep) -> RestartKind? {
+    guard step == .bootstrap, case .exited(let status, _) = self, status.signal == nil, !status.outOfMemory else {
+      return nil
+    }
+    switch status.code {
+    case 100: return .agent
+    case 101: return .machine
+    default: return nil
     }
   }
 
@@ -66,6 +73,14 @@ enum ComponentFailure {
       message: "\(name): step \(step.rawValue) \(what)",
       remedy: isLaunch ? "see the agent's log" : "raise the step's Timeout in its recipe or make it faster",
       component: name)
+  }
+
+  static func notRestarted(_ name: ComponentName, _ kind: RestartKind) -> Failure {
+    Failure(
+      .install, code: "component.restartFailed",
+      message: "\(name): its bootstrap asked for a restart of the \(kind.rawValue), which did not come",
+      remedy: kind == .machine
+        ? "see the agent's log and `reboot_program` in agent.conf" : "see the agent's log", component: name)
   }
 
   /// The last lines, each cut at a character's end, so that a failure fits into one message.

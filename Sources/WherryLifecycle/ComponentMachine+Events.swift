@@ -34,15 +34,15 @@ extension ComponentMachine {
     case .shuttingDown: return shutdownStepEnded(step, context)
     case .stopping(_, _, let isRetry):
       // A failed health check has no log lines of its own; what the workload wrote last explains it.
-      if isRetry, step == .run, case .exited(_, let log) = end, failure?.log.isEmpty == true {
+      if isRetry, case .exited(_, let log) = end, failure?.log.isEmpty == true {
         failure?.log = ComponentFailure.clipped(log)
       }
       return stoppedStep(step, context)
     case .uninstalling where step == .uninstall:
       phase = .uninstalled
       return []
-    case .new, .preparing, .installed, .starting, .running, .recovering, .waiting, .uninstalling, .uninstalled,
-      .finished, .broken:
+    case .new, .preparing, .awaitingRestart, .installed, .starting, .running, .recovering, .waiting, .uninstalling,
+      .uninstalled, .finished, .broken:
       // Late or twice: this phase has nothing alive by that name.
       return []
     }
@@ -52,16 +52,22 @@ extension ComponentMachine {
     _ step: LifecycleStep, _ end: WorkloadEnd, _ context: ComponentContext
   ) -> [DeviceAction] {
     guard end.isSuccess(of: step) else { return fail(end.failure(of: step, name), context) }
-    let steps = context.preparation
-    if let index = steps.firstIndex(of: step), index + 1 < steps.count {
-      let next = steps[index + 1]
-      phase = .preparing(next, until: context.deadline(of: next))
-      return [launch(next, context)]
+    if step == .bootstrap { bootstrapped = identity }
+    if let kind = end.restartWish(of: step) {
+      phase = .awaitingRestart(kind, until: context.now.advanced(bySeconds: Self.restartTimeoutSeconds))
+      return []
     }
-    installed = identity
-    phase = .installed
-    return []
+    guard step == .bootstrap, context.has(.install) else {
+      installed = identity
+      phase = .installed
+      return []
+    }
+    phase = .preparing(.install, until: context.deadline(of: .install))
+    return [launch(.install, context)]
   }
+
+  /// How long a device may take to go down for a reboot.
+  static let restartTimeoutSeconds = 300
 
   private mutating func mainEnded(_ end: WorkloadEnd, _ context: ComponentContext) -> [DeviceAction] {
     if case .exited(let status, let log) = end, status.isSuccess {
@@ -109,6 +115,9 @@ extension ComponentMachine {
     case .running:
       let failure = ComponentFailure.timedOut(name, .run, isLaunch: false)
       return fail(failure, ending: aliveSteps(in: context), byKilling: false, context)
+    case .awaitingRestart(let kind, _):
+      bootstrapped = nil
+      return fail(ComponentFailure.notRestarted(name, kind), context)
     case .recovering:
       phase = .recovering(until: context.now.advanced(byMilliseconds: Self.killAgainMilliseconds))
       return [.kill(WorkloadID(name, .recover))]

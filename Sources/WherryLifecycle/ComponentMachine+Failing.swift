@@ -50,7 +50,8 @@ extension ComponentMachine {
 
   mutating func rest(_ context: ComponentContext) {
     let delay = RestartBackoff.delayMilliseconds(
-      strikes: strikes, isDeploying: context.isDeploying, maximum: context.backoffMaximumMilliseconds)
+      strikes: strikes, isDeploying: context.isDeploying, maximum: context.backoffMaximumMilliseconds,
+      jitter: context.jitterSeed.map { Jitter.share(seed: $0, of: name.rawValue, at: context.now) })
     phase = .waiting(until: context.now.advanced(byMilliseconds: delay))
   }
 

@@ -10,6 +10,7 @@ extension ComponentMachine {
       ("identity", .string(identity)),
       ("phase", phase.json),
       ("installed", installed.map { .string($0) }),
+      ("bootstrapped", bootstrapped.map { .string($0) }),
       ("strikes", .int(strikes)),
       ("failedAt", .instant(failedAt)),
       ("launches", .int(launches)),
@@ -23,6 +24,7 @@ extension ComponentMachine {
       name: name, generation: try cursor.require("generation").generation(),
       version: try cursor.require("version").version(), identity: try cursor.require("identity").string(),
       installed: try cursor.optional("installed")?.string())
+    bootstrapped = try cursor.optional("bootstrapped")?.string()
     phase = try ComponentPhase(cursor.require("phase"))
     strikes = try cursor.require("strikes").int()
     failedAt = try cursor.optional("failedAt")?.instant()
@@ -38,6 +40,8 @@ extension ComponentPhase: WireValue {
     case .new: .members([("name", "new")])
     case .preparing(let step, let until):
       .members([("name", "preparing"), ("step", .string(step.rawValue)), ("until", .instant(until))])
+    case .awaitingRestart(let kind, let until):
+      .members([("name", "awaitingRestart"), ("restart", .string(kind.rawValue)), ("until", .instant(until))])
     case .installed: .members([("name", "installed")])
     case .starting(let step, let until):
       .members([("name", "starting"), ("step", .string(step.rawValue)), ("until", .instant(until))])
@@ -67,6 +71,9 @@ extension ComponentPhase: WireValue {
     switch try name.string() {
     case "new": self = .new
     case "preparing": self = .preparing(try cursor.require("step").choice(), until: until)
+    case "awaitingRestart":
+      self = .awaitingRestart(
+        try cursor.require("restart").choice(), until: try cursor.require("until").instant())
     case "installed": self = .installed
     case "starting": self = .starting(try cursor.require("step").choice(), until: until)
     case "running":

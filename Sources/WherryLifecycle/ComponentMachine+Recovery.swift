@@ -9,8 +9,8 @@ extension ComponentMachine {
     forgive()
     switch phase {
     case .new, .installed, .uninstalled: break
-    case .preparing, .starting, .running, .recovering, .waiting, .shuttingDown, .stopping, .uninstalling, .finished,
-      .broken:
+    case .preparing, .awaitingRestart, .starting, .running, .recovering, .waiting, .shuttingDown, .stopping,
+      .uninstalling, .finished, .broken:
       beReady()
     }
   }
@@ -20,7 +20,8 @@ extension ComponentMachine {
     isRestartWanted = false
     switch phase {
     case .uninstalled, .broken, .finished, .waiting: break
-    case .new, .installed, .preparing, .starting, .running, .recovering, .shuttingDown, .stopping, .uninstalling:
+    case .new, .installed, .preparing, .awaitingRestart, .starting, .running, .recovering, .shuttingDown, .stopping,
+      .uninstalling:
       beReady()
     }
   }
@@ -35,7 +36,11 @@ extension ComponentMachine {
     alive: Set<LifecycleStep>, ended: [LifecycleStep: WorkloadEnd], _ context: ComponentContext
   ) -> [DeviceAction] {
     switch phase {
-    case .new, .installed, .waiting, .uninstalled, .finished, .broken: return []
+    case .new, .installed, .waiting, .uninstalled, .finished, .broken, .awaitingRestart(.machine, _): return []
+    case .awaitingRestart(.agent, _):
+      // This is the restart.
+      phase = .new
+      return []
     case .preparing(let step, _): return resumeStep(step, alive, ended, context)
     case .starting(let step, _):
       if step == .run && alive.contains(.run) {
@@ -54,7 +59,7 @@ extension ComponentMachine {
       return resumeStep(.shutdown, alive, ended, context)
     case .stopping(let steps, _, let isRetry):
       // As when its end is heard: what a workload wrote last explains why its health check failed.
-      if isRetry, failure?.log.isEmpty == true, case .exited(_, let log) = ended[.run] {
+      for case .exited(_, let log) in steps.compactMap({ ended[$0] }) where isRetry && failure?.log.isEmpty == true {
         failure?.log = ComponentFailure.clipped(log)
       }
       return end(steps.filter(alive.contains), isRetry: isRetry, context)

@@ -12,7 +12,8 @@ extension ComponentMachine {
       return [launch(.shutdown, context)]
     case .running, .starting, .preparing, .recovering:
       return end(aliveSteps(in: context), isRetry: false, context)
-    case .new, .installed, .waiting, .shuttingDown, .stopping, .uninstalling, .uninstalled, .finished, .broken:
+    case .new, .awaitingRestart, .installed, .waiting, .shuttingDown, .stopping, .uninstalling, .uninstalled, .finished,
+      .broken:
       // Nothing alive, or already on the way.
       return []
     }

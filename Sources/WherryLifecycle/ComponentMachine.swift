@@ -12,6 +12,8 @@ package struct ComponentMachine: Hashable, Sendable {
   package internal(set) var phase = ComponentPhase.new
   /// The identity whose `install` succeeded last; another version's clears it, since it changed the same directories.
   var installed: String?
+  /// The identity whose `bootstrap` succeeded last: a restart that it asked for does not run it again.
+  var bootstrapped: String?
   /// Failures that add up.
   package internal(set) var strikes = 0
   var failedAt: Instant?
@@ -44,7 +46,7 @@ package struct ComponentMachine: Hashable, Sendable {
     case .shuttingDown(_, let isMainAlive): isMainAlive ? [.shutdown, .run] : [.shutdown]
     case .stopping(let steps, _, _): steps
     case .uninstalling: [.uninstall]
-    case .new, .installed, .waiting, .uninstalled, .finished, .broken: []
+    case .new, .awaitingRestart, .installed, .waiting, .uninstalled, .finished, .broken: []
     }
   }
 
@@ -55,7 +57,8 @@ package struct ComponentMachine: Hashable, Sendable {
   /// NEW: the first of bootstrap and install, or straight on when they are done or absent.
   mutating func prepare(_ context: ComponentContext) -> [DeviceAction] {
     guard case .new = phase else { return [] }
-    guard installed != identity, let step = context.preparation.first else {
+    let steps = context.preparation.filter { $0 != .bootstrap || bootstrapped != identity }
+    guard installed != identity, let step = steps.first else {
       installed = identity
       phase = .installed
       return []
@@ -97,7 +100,8 @@ package struct ComponentMachine: Hashable, Sendable {
     case .waiting, .broken, .finished:
       forgive()
       phase = installed == identity ? .installed : .new
-    case .new, .preparing, .installed, .recovering, .shuttingDown, .stopping, .uninstalling, .uninstalled:
+    case .new, .preparing, .awaitingRestart, .installed, .recovering, .shuttingDown, .stopping, .uninstalling,
+      .uninstalled:
       // On its way to a start, or leaving: there is nothing to restart.
       break
     }

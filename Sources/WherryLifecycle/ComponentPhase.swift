@@ -10,6 +10,10 @@ package enum ComponentPhase: Hashable, Sendable {
   /// `waiting` or `broken` (it failed).
   case preparing(LifecycleStep, until: Instant?)
 
+  /// `bootstrap` is done and asked for a restart of the agent or the device; nothing alive. Exits: `new` after the
+  /// restart, `waiting` or `broken` when it does not come by `until`.
+  case awaitingRestart(RestartKind, until: Instant)
+
   /// Ready, nothing alive; waits for its dependencies. Exits: `starting`, `finished` (nothing to run).
   case installed
 
@@ -67,7 +71,7 @@ extension ComponentPhase {
   /// The Greengrass word for reports.
   package var componentState: ComponentState {
     switch self {
-    case .new, .preparing: .new
+    case .new, .preparing, .awaitingRestart: .new
     case .installed, .uninstalled: .installed
     case .starting: .starting
     case .running: .running
@@ -82,8 +86,8 @@ extension ComponentPhase {
   var isUp: Bool {
     switch self {
     case .running, .finished: true
-    case .new, .preparing, .installed, .starting, .recovering, .waiting, .shuttingDown, .stopping, .uninstalling,
-      .uninstalled, .broken:
+    case .new, .preparing, .awaitingRestart, .installed, .starting, .recovering, .waiting, .shuttingDown, .stopping,
+      .uninstalling, .uninstalled, .broken:
       false
     }
   }
@@ -93,8 +97,8 @@ extension ComponentPhase {
     switch self {
     case .running(_, _, let health): health.isGood
     case .finished: true
-    case .new, .preparing, .installed, .starting, .recovering, .waiting, .shuttingDown, .stopping, .uninstalling,
-      .uninstalled, .broken:
+    case .new, .preparing, .awaitingRestart, .installed, .starting, .recovering, .waiting, .shuttingDown, .stopping,
+      .uninstalling, .uninstalled, .broken:
       false
     }
   }
@@ -102,7 +106,7 @@ extension ComponentPhase {
   /// Nothing of it can be alive, so it may be replaced or dropped.
   var isAtRest: Bool {
     switch self {
-    case .new, .installed, .waiting, .finished, .broken, .uninstalled: true
+    case .new, .awaitingRestart, .installed, .waiting, .finished, .broken, .uninstalled: true
     case .preparing, .starting, .running, .recovering, .shuttingDown, .stopping, .uninstalling: false
     }
   }
@@ -111,7 +115,9 @@ extension ComponentPhase {
   var isStoppable: Bool {
     switch self {
     case .preparing, .starting, .running, .recovering: true
-    case .new, .installed, .waiting, .shuttingDown, .stopping, .uninstalling, .uninstalled, .finished, .broken: false
+    case .new, .awaitingRestart, .installed, .waiting, .shuttingDown, .stopping, .uninstalling, .uninstalled, .finished,
+      .broken:
+      false
     }
   }
 
@@ -119,8 +125,8 @@ extension ComponentPhase {
   var isStartedOrStarting: Bool {
     switch self {
     case .starting, .running: true
-    case .new, .preparing, .installed, .recovering, .waiting, .shuttingDown, .stopping, .uninstalling, .uninstalled,
-      .finished, .broken:
+    case .new, .preparing, .awaitingRestart, .installed, .recovering, .waiting, .shuttingDown, .stopping, .uninstalling,
+      .uninstalled, .finished, .broken:
       false
     }
   }
@@ -131,7 +137,7 @@ extension ComponentPhase {
       case .preparing(_, let until), .starting(_, let until), .recovering(let until), .shuttingDown(let until, _),
         .uninstalling(let until), .running(_, let until, _):
         until
-      case .waiting(let until), .stopping(_, let until, _): until
+      case .waiting(let until), .stopping(_, let until, _), .awaitingRestart(_, let until): until
       case .new, .installed, .uninstalled, .finished, .broken: nil
       }
     }
@@ -145,6 +151,8 @@ extension ComponentPhase {
     case .starting(let step, let until): return .starting(step, until: move(until))
     case .running(let since, let until, let health):
       return .running(since: since.advanced(byMilliseconds: delta), until: move(until), health: health)
+    case .awaitingRestart(let kind, let until):
+      return .awaitingRestart(kind, until: until.advanced(byMilliseconds: delta))
     case .recovering(let until): return .recovering(until: move(until))
     case .waiting(let until): return .waiting(until: until.advanced(byMilliseconds: delta))
     case .shuttingDown(let until, let isMainAlive):

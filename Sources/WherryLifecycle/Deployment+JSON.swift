@@ -48,6 +48,10 @@ extension DeploymentPhase: WireValue {
       .members([
         ("name", "fetchPaused"), ("attempts", attempts.json), ("until", .instant(until)), ("cause", cause.json),
       ])
+    case .asking(let deadline, let holding):
+      .members([
+        ("name", "asking"), ("deadline", .instant(deadline)), ("holding", .strings(holding.map(\.rawValue))),
+      ])
     case .applying(let deadline): .members([("name", "applying"), ("deadline", .instant(deadline))])
     case .settling(let until, let deadline):
       .members([("name", "settling"), ("until", .instant(until)), ("deadline", .instant(deadline))])
@@ -66,6 +70,10 @@ extension DeploymentPhase: WireValue {
       self = .fetchPaused(
         try FetchAttempts(cursor.require("attempts")), until: try cursor.require("until").instant(),
         cause: try Failure(cursor.require("cause")))
+    case "asking":
+      self = .asking(
+        deadline: try cursor.require("deadline").instant(),
+        holding: try cursor.require("holding").list { (element) throws(JSONShapeError) in try element.name() })
     case "applying": self = .applying(deadline: try cursor.require("deadline").instant())
     case "settling":
       self = .settling(

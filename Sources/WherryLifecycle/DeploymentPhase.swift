@@ -7,6 +7,9 @@ package enum DeploymentPhase: Hashable, Sendable {
   case fetching(FetchAttempts)
   /// A fetch failed in a way that may mend itself; the next begins at `until`. Exits: `fetching`.
   case fetchPaused(FetchAttempts, until: Instant, cause: Failure)
+  /// Everything is here, nothing is touched yet: running components that the plan changes may hold it off, at most
+  /// until the deadline; `holding` do. Exits: `applying`.
+  case asking(deadline: Instant, holding: [ComponentName])
   /// Stops what goes, installs and starts what comes. Exits: `settling`, `rollingBack`, failed.
   case applying(deadline: Instant)
   /// Everything is up; `until` = when it will have been good for long enough, nil while something is not good.
@@ -17,14 +20,14 @@ package enum DeploymentPhase: Hashable, Sendable {
 
   var hasBegunToChange: Bool {
     switch self {
-    case .fetching, .fetchPaused: false
+    case .fetching, .fetchPaused, .asking: false
     case .applying, .settling, .rollingBack: true
     }
   }
 
   var status: DeploymentStatus {
     switch self {
-    case .fetching, .fetchPaused: .fetching
+    case .fetching, .fetchPaused, .asking: .fetching
     case .applying: .applying
     case .settling: .settling
     case .rollingBack: .rollingBack
@@ -35,7 +38,7 @@ package enum DeploymentPhase: Hashable, Sendable {
     switch self {
     case .fetching(let attempts): attempts.deadline
     case .fetchPaused(_, let until, _): until
-    case .applying(let deadline): deadline
+    case .asking(let deadline, _), .applying(let deadline): deadline
     case .settling(let until, let deadline), .rollingBack(_, let until, let deadline):
       until.map { min($0, deadline) } ?? deadline
     }
@@ -47,7 +50,7 @@ package enum DeploymentPhase: Hashable, Sendable {
     case .settling(_, let deadline): self = .settling(until: instant, deadline: deadline)
     case .rollingBack(let cause, _, let deadline):
       self = .rollingBack(cause: cause, until: instant, deadline: deadline)
-    case .fetching, .fetchPaused, .applying: preconditionFailure("nothing settles in \(self)")
+    case .fetching, .fetchPaused, .asking, .applying: preconditionFailure("nothing settles in \(self)")
     }
   }
 
@@ -57,6 +60,8 @@ package enum DeploymentPhase: Hashable, Sendable {
     case .fetchPaused(let attempts, let until, let cause):
       .fetchPaused(
         attempts.shifted(byMilliseconds: delta), until: until.advanced(byMilliseconds: delta), cause: cause)
+    case .asking(let deadline, let holding):
+      .asking(deadline: deadline.advanced(byMilliseconds: delta), holding: holding)
     case .applying(let deadline): .applying(deadline: deadline.advanced(byMilliseconds: delta))
     case .settling(let until, let deadline):
       .settling(

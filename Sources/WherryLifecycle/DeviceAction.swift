@@ -19,6 +19,11 @@ package enum DeviceAction: Hashable, Sendable {
   /// Probe once, within the check's timeout; answer `health`. The machine asks again when it is time.
   case probe(ComponentName, HealthCheck, WorkloadID)
 
+  /// Look whether one of these wants its update held off; answer `holding`.
+  case ask(generation: Generation, [ComponentName])
+  /// A `bootstrap` asked for it. Answered by the next `started`.
+  case restart(RestartKind)
+
   /// The component left the device for good: remove its work area and snapshots.
   case forget(ComponentName)
   case report(DeviceReport)

@@ -22,6 +22,9 @@ package enum DeviceEvent: Hashable, Sendable {
   case fetched(generation: Generation)
   case fetchFailed(generation: Generation, Failure)
 
+  /// Of the components that `ask` named, those that want to stay as they are for now.
+  case holding(generation: Generation, [ComponentName])
+
   /// The workload's program was executed.
   case workloadStarted(WorkloadID)
   /// The workload could not be started; nothing of it is alive.

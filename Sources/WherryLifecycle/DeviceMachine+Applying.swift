@@ -21,6 +21,10 @@ extension DeviceMachine {
       state.deployment?.phase = .fetching(isWindow ? attempts.waiting(until: now) : attempts)
       actions.append(.fetch(generation: deployment.reference.generation, plan: plan(deployment.reference)))
       return true
+    case .asking(let deadline, _):
+      guard now >= deadline else { return false }
+      beginApplying(deployment, now)
+      return true
     case .applying(let deadline):
       if let failure = failureOfAim(deployment, deadline, now) {
         fail(failure, now, &actions)

@@ -84,6 +84,7 @@ extension DeviceMachine {
     var instants = state.components.values.compactMap(\.phase.until)
     instants += state.orphans.values
     instants += probes.values
+    if let askAt { instants.append(askAt) }
     if let deadline = state.deployment?.phase.nextDeadline { instants.append(deadline) }
     return instants.min()
   }

@@ -74,21 +74,34 @@ extension DeviceMachine {
     }
   }
 
-  /// From here on the device changes: the new plan becomes the aim.
+  /// Everything is here. Who runs may hold the change off, where the policy lets them.
   mutating func fetchSucceeded(_ generation: Generation, _ now: Instant, _ actions: inout [DeviceAction]) {
-    guard var deployment = state.deployment, deployment.reference.generation == generation,
-      !deployment.phase.hasBegunToChange
-    else { return }
+    guard let deployment = state.deployment, deployment.reference.generation == generation else { return }
+    switch deployment.phase {
+    case .fetching, .fetchPaused: break
+    case .asking, .applying, .settling, .rollingBack: return
+    }
+    fetchProgress = nil
+    let plan = plan(deployment.reference)
+    let mayHold = plan.policy.updateAction == .notify && plan.policy.updateTimeoutSeconds > 0 && !deployment.isDirty
+    guard mayHold, !componentsToAsk(plan, effectiveConfigurations(of: plan)).isEmpty else {
+      beginApplying(deployment, now)
+      return
+    }
+    let deadline = now.advanced(bySeconds: plan.policy.updateTimeoutSeconds)
+    state.deployment?.phase = .asking(deadline: deadline, holding: [])
+    askAt = now
+  }
+
+  /// From here on the device changes: the new plan becomes the aim.
+  mutating func beginApplying(_ progress: DeploymentProgress, _ now: Instant) {
+    var deployment = progress
     let reference = deployment.reference
     let plan = plan(reference)
-    let old = state.current.flatMap { state.snapshots[$0.generation] }
-    var configurations: [ComponentName: JSON] = [:]
-    for planned in plan.components {
-      configurations[planned.name] = ConfigurationMerge.apply(
-        planned.configuration, to: old?.configurations[planned.name])
-    }
+    let configurations = effectiveConfigurations(of: plan)
     let committed = state.current.map { identities(of: $0) } ?? [:]
-    state.snapshots[generation] = DeviceState.Snapshot(digest: reference.digest, configurations: configurations)
+    state.snapshots[reference.generation] = DeviceState.Snapshot(
+      digest: reference.digest, configurations: configurations)
     state.aim = reference
     let wanted = wantedIdentities()
     deployment.isChange =
@@ -98,7 +111,16 @@ extension DeviceMachine {
     deployment.phase = .applying(deadline: now.advanced(bySeconds: plan.policy.timeoutSeconds))
     deployment.isDirty = true
     state.deployment = deployment
-    fetchProgress = nil
+  }
+
+  func effectiveConfigurations(of plan: Plan) -> [ComponentName: JSON] {
+    let old = state.current.flatMap { state.snapshots[$0.generation] }
+    var configurations: [ComponentName: JSON] = [:]
+    for planned in plan.components {
+      configurations[planned.name] = ConfigurationMerge.apply(
+        planned.configuration, to: old?.configurations[planned.name])
+    }
+    return configurations
   }
 
   /// Splits what stays as it is: what was committed and is failing is left alone; all else is looked at afresh.
@@ -115,8 +137,8 @@ extension DeviceMachine {
           continue
         }
         machine.restart()
-      case .new, .preparing, .installed, .starting, .running, .shuttingDown, .stopping, .uninstalling, .uninstalled,
-        .finished:
+      case .new, .preparing, .awaitingRestart, .installed, .starting, .running, .shuttingDown, .stopping, .uninstalling,
+        .uninstalled, .finished:
         machine.forgive()
       }
       state.components[name] = machine

@@ -25,7 +25,9 @@ extension DeviceMachine {
         case .broken = machine.phase
       else { continue }
       return machine.failure
-        ?? Failure(.start, code: "component.broken", message: "\(planned.name) is broken", component: planned.name)
+        ?? Failure(
+          .start, code: "component.broken", message: "\(planned.name) is broken",
+          remedy: "read its last log lines and correct that version", component: planned.name)
     }
     guard now >= deadline else { return nil }
     let late = unreached(deployment).map(\.rawValue).joined(separator: ", ")

@@ -117,8 +117,8 @@ extension DeviceMachine {
       case .installed:
         guard mayStart(planned, plan, going) else { continue }
         actions += machine.start(context(of: machine, now))
-      case .preparing, .starting, .running, .recovering, .waiting, .shuttingDown, .stopping, .uninstalling,
-        .uninstalled, .finished, .broken:
+      case .preparing, .awaitingRestart, .starting, .running, .recovering, .waiting, .shuttingDown, .stopping,
+        .uninstalling, .uninstalled, .finished, .broken:
         continue
       }
       state.components[planned.name] = machine
@@ -142,7 +142,8 @@ extension DeviceMachine {
       return hardDependencies(of: machine).contains { name in
         state.components[name].map { isStuck($0, plan) } ?? false
       }
-    case .new, .preparing, .starting, .running, .shuttingDown, .stopping, .uninstalling, .uninstalled, .finished:
+    case .new, .preparing, .awaitingRestart, .starting, .running, .shuttingDown, .stopping, .uninstalling,
+      .uninstalled, .finished:
       return false
     }
   }

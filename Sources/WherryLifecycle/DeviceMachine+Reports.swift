@@ -17,7 +17,8 @@ extension DeviceMachine {
       let isTime = now.milliseconds(since: reportedAt) >= Self.progressIntervalMilliseconds || done == total
       if fetchProgress != nil && isTime { isDue = true }
     case .reportsKnown: isDue = true
-    case .started, .fetchWaits, .fetched, .fetchFailed, .workloadStarted, .workloadFailed, .workloadEnded, .health,
+    case .started, .fetchWaits, .fetched, .fetchFailed, .holding, .workloadStarted, .workloadFailed, .workloadEnded,
+      .health,
       .restartRequested, .tick:
       break
     }
@@ -71,6 +72,14 @@ extension DeploymentPhase {
   var failure: Failure? {
     switch self {
     case .fetchPaused(_, _, let cause), .rollingBack(let cause, _, _): cause
+    case .asking(_, let holding):
+      holding.isEmpty
+        ? nil
+        : Failure(
+          .timeout, code: "deployment.heldOff",
+          message: "\(holding.map(\.rawValue).joined(separator: ", ")) asked not to be changed yet",
+          remedy: "nothing needs to be done: it goes on when they are done, and at the latest after the deployment's "
+            + "update timeout")
     case .fetching, .applying, .settling: nil
     }
   }

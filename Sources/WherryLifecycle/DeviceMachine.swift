@@ -15,6 +15,11 @@ package struct DeviceMachine: Sendable {
 
   // Not journalled: what a new start finds out or does again.
   var hasConverged = false
+  /// Spreads restarts of what failed on many devices at once; nil = exact delays.
+  let jitterSeed: UInt64?
+  /// When running components are asked again whether they may be changed.
+  var askAt: Instant?
+  var restartAsked: RestartKind?
   /// Identities of each snapshot's components, made when first asked for.
   var identities: [Generation: [ComponentName: String]] = [:]
   /// When each running component is probed next.
@@ -32,7 +37,8 @@ package struct DeviceMachine: Sendable {
   }
 
   /// `plans` holds at least the plans that `state.planDigests` names, `previous` excepted.
-  package init(state: DeviceState, plans: [Digest: Plan]) {
+  package init(state: DeviceState, plans: [Digest: Plan], jitterSeed: UInt64? = nil) {
+    self.jitterSeed = jitterSeed
     self.state = state
     self.plans = plans
   }
@@ -48,6 +54,8 @@ package struct DeviceMachine: Sendable {
       hasConverged = true
     }
     probe(now, &actions)
+    ask(now, &actions)
+    askForRestart(&actions)
     report(event, now, &actions)
     if state != before {
       prune()
@@ -69,6 +77,7 @@ package struct DeviceMachine: Sendable {
     case .fetchWaits(let generation, let until, let why): fetchWaits(generation, until, why)
     case .fetched(let generation): fetchSucceeded(generation, now, &actions)
     case .fetchFailed(let generation, let failure): fetchFailed(generation, failure, now, &actions)
+    case .holding(let generation, let names): held(generation, names, now)
     case .workloadStarted(let id): workloadStarted(id, now)
     case .workloadFailed(let id, let failure): workloadGone(id, .failedToStart(failure), now, &actions)
     case .workloadEnded(let id, let status, let log):
@@ -133,7 +142,11 @@ extension DeviceMachine {
 
   func context(of machine: ComponentMachine, _ now: Instant) -> ComponentContext {
     let (_, planned, configuration) = planned(machine)
-    return ComponentContext(planned: planned, configuration: configuration, now: now, isDeploying: isDeploying)
+    var context = ComponentContext(
+      planned: planned, configuration: configuration, now: now, isDeploying: isDeploying)
+    if case .rollingBack = state.deployment?.phase { context.isRollingBack = true }
+    context.jitterSeed = jitterSeed
+    return context
   }
 
   /// A deployment changes the device, or changed it and has not ended.

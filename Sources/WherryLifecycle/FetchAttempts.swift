@@ -131,7 +131,7 @@ extension DeploymentPhase {
     case .fetching(let attempts): .fetching(attempts.resumed(at: now))
     case .fetchPaused(let attempts, let until, let cause):
       .fetchPaused(attempts.resumed(at: now), until: until, cause: cause)
-    case .applying, .settling, .rollingBack: self
+    case .asking, .applying, .settling, .rollingBack: self
     }
   }
 }

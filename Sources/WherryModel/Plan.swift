@@ -34,7 +34,16 @@ package struct ApplyPolicy: Hashable, Sendable {
     case rollback = "ROLLBACK"
     case doNothing = "DO_NOTHING"
   }
+  package enum UpdateAction: String, Hashable, Sendable {
+    case notify = "NOTIFY_COMPONENTS"
+    case skip = "SKIP_NOTIFY_COMPONENTS"
+  }
+  /// 7 days.
+  package static let updateTimeoutSecondsMaximum = 604_800
   package var failureHandling: FailureHandling = .rollback
+  /// Whether running components may hold their own update off, and for how long at most. Greengrass's defaults.
+  package var updateAction: UpdateAction = .notify
+  package var updateTimeoutSeconds: Int = 60
   /// How long everything must stay healthy before the device commits.
   package var settleMilliseconds: Int64 = 3_000
   /// From the first change on the device to commit; then it fails with class `timeout`.

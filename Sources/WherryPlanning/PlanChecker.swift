@@ -32,6 +32,9 @@ package enum PlanChecker {
     if !(1...2_592_000).contains(plan.policy.timeoutSeconds) {
       problems.append("the apply timeout of \(plan.policy.timeoutSeconds) s is not between 1 second and 30 days")
     }
+    if !(0...604_800).contains(plan.policy.updateTimeoutSeconds) {
+      problems.append("the update timeout of \(plan.policy.updateTimeoutSeconds) s is not between 0 and 7 days")
+    }
     return problems
   }
 

@@ -33,9 +33,11 @@ package final class SQLiteDatabase {
     sqlite3_busy_timeout(connection, busyTimeoutMilliseconds)
     try execute("PRAGMA cache_size = -\(cacheKiB); PRAGMA mmap_size = 0; PRAGMA foreign_keys = ON")
     guard !readOnly else { return }
+    // EXTRA while the file turns to WAL mode: it syncs the directory. A rollback journal that comes back after a power
+    // cut would undo the turn, and with it everything that was committed since.
     try execute(
       """
-      PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+      PRAGMA synchronous = EXTRA; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
       PRAGMA wal_autocheckpoint = \(checkpointPages); PRAGMA journal_size_limit = \(checkpointPages * 4096)
       """)
   }

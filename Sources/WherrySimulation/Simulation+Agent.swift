@@ -69,7 +69,8 @@ extension Simulation {
     switch event {
     case .workloadEnded(let id, _, _): devices[index].ended[id] = nil
     case .started: devices[index].ended = [:]
-    case .desired, .refused, .fetchProgress, .fetchWaits, .fetched, .fetchFailed, .workloadStarted, .workloadFailed,
+    case .desired, .refused, .fetchProgress, .fetchWaits, .fetched, .fetchFailed, .holding, .workloadStarted,
+      .workloadFailed,
       .health,
       .restartRequested, .reportsKnown, .tick:
       break

@@ -12,7 +12,8 @@ extension Simulation {
     case .stop(let id, _): signal(index, id, isKill: false)
     case .kill(let id): signal(index, id, isKill: true)
     case .probe(let name, _, let id): probe(index, name, id)
-    case .forget: break
+    case .ask(let generation, _): later(index, .holding(generation: generation, []), in: 1)
+    case .forget, .restart: break
     case .report(let report): publish(report, of: index)
     case .commit:
       statistics.commits += 1

@@ -27,10 +27,12 @@ extension Plan: WireValue {
 
 extension ApplyPolicy: WireValue {
   package var json: JSON {
-    [
-      "failureHandling": .string(failureHandling.rawValue), "settleMilliseconds": .integer(settleMilliseconds),
-      "timeoutSeconds": .int(timeoutSeconds),
-    ]
+    .members([
+      ("failureHandling", .string(failureHandling.rawValue)), ("settleMilliseconds", .integer(settleMilliseconds)),
+      ("timeoutSeconds", .int(timeoutSeconds)),
+      ("updateAction", updateAction == .notify ? nil : .string(updateAction.rawValue)),
+      ("updateTimeoutSeconds", updateTimeoutSeconds == 60 ? nil : .int(updateTimeoutSeconds)),
+    ])
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
@@ -43,6 +45,14 @@ extension ApplyPolicy: WireValue {
         throw value.fail("\(seconds) is not between 1 and \(Step.timeoutSecondsMaximum) seconds")
       }
       timeoutSeconds = seconds
+    }
+    if let value = try cursor.optional("updateAction") { updateAction = try value.word() }
+    if let value = try cursor.optional("updateTimeoutSeconds") {
+      let seconds = try value.int()
+      guard (0...Self.updateTimeoutSecondsMaximum).contains(seconds) else {
+        throw value.fail("\(seconds) is not between 0 and \(Self.updateTimeoutSecondsMaximum) seconds")
+      }
+      updateTimeoutSeconds = seconds
     }
   }
 }

@@ -8,6 +8,7 @@ extension OnRealParts.StoryTests {
     #expect(try fleet.succeed(["wherry", "component", "validate", hello]).output.contains("is valid"))
     #expect(try fleet.succeed(["wherry", "component", "show", "com.example.web"]).output.contains("3.0.0"))
     #expect(try fleet.succeed(["wherry", "component", "show", "com.example.web", "1.0.0"]).output.contains("8080"))
+    #expect(try fleet.succeed(["wherry", "component", "import", hello]).output.contains("com.example.hello"))
     #expect(try fleet.succeed(["wherry", "fleet", "status"]).output.contains("3 devices, 3 online"))
     try restarts(fleet)
     try groupsAndClaims(fleet)

@@ -20,6 +20,50 @@ import Testing
     for code in codes.subtracting(used).sorted() { Issue.record("Docs/errors.md names \(code), which no code gives") }
   }
 
+  /// A code that nobody explains, or a failure that does not say how to mend it, is of no use to who meets it.
+  @Test func everyFailureOnADeviceIsDocumentedAndSaysHowToMendIt() throws {
+    let text = try #require(SourceTree.read("Docs/errors.md"))
+    let documented = Set(text.split(separator: "`", omittingEmptySubsequences: false))
+    let device: Set<String> = [
+      "WherryLifecycle", "WherryAgent", "WherryIsolation", "WherryOCI", "WherryTransfer", "wherry-fetch",
+    ]
+    var count = 0
+    for file in TidyTests.swift.files where device.contains(file.target) {
+      let whole = file.lines.joined(separator: "\n")
+      for call in Self.calls(of: "Failure(", in: whole) {
+        guard let code = Self.code(in: call) else { continue }
+        count += 1
+        if !documented.contains(Substring(code)) { Issue.record("\(file.path): Docs/errors.md does not know \(code)") }
+        if !call.contains("remedy:") { Issue.record("\(file.path): \(code) does not say how to mend it") }
+      }
+    }
+    #expect(count > 60, "the sources were not understood")
+  }
+
+  /// The text of each call, up to the parenthesis that closes it; parentheses in texts are paired.
+  private static func calls(of name: String, in text: String) -> [Substring] {
+    var found: [Substring] = []
+    var rest = text[...]
+    while let start = rest.firstRange(of: name) {
+      var depth = 1
+      var end = start.upperBound
+      while end < rest.endIndex, depth > 0 {
+        if rest[end] == "(" { depth += 1 }
+        if rest[end] == ")" { depth -= 1 }
+        end = rest.index(after: end)
+      }
+      found.append(rest[start.lowerBound..<end])
+      rest = rest[start.upperBound...]
+    }
+    return found
+  }
+
+  private static func code(in call: Substring) -> String? {
+    guard let label = call.firstRange(of: "code: \"") else { return nil }
+    let code = call[label.upperBound...].prefix { $0 != "\"" }
+    return isCode(code) ? String(code) : nil
+  }
+
   /// `download.status`, and not `example.com` or a file's name.
   private static func isCode(_ text: Substring) -> Bool {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)

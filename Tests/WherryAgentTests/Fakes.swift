@@ -239,6 +239,8 @@ final class CuttingJournal: Journal {
   var writesLeft: Int
   private(set) var isCut = false
   private(set) var writes = 0
+  var willSave: (JournalWrite) -> Void = { _ in }
+  var didSave: () -> Void = {}
 
   init(_ journal: any Journal, writesLeft: Int = .max) {
     self.journal = journal
@@ -254,7 +256,9 @@ final class CuttingJournal: Journal {
     }
     writesLeft -= 1
     writes += 1
+    willSave(write)
     try journal.save(write)
+    didSave()
   }
 
   func outbox(after sequence: Int64, limit: Int) throws(Failure) -> [DeviceReport] {

@@ -33,6 +33,8 @@ struct Bench {
   var unhealthy: Set<String> = []
   var ignoresTermination: Set<ComponentName> = []
   var isFetching = true
+  /// Components that hold their update off.
+  var holding: Set<ComponentName> = []
   /// What the world will tell next.
   var pending: [DeviceEvent] = []
   var versions: [WorkloadID: Version] = [:]
@@ -60,7 +62,8 @@ struct Bench {
       case .cancelFetch(let generation): "cancel \(generation)"
       case .forget(let name): "forget \(name)"
       case .commit(let reference): "commit \(reference.generation)"
-      case .report, .probe: nil
+      case .restart(let kind): "restart \(kind.rawValue)"
+      case .report, .probe, .ask: nil
       }
     }
   }
@@ -104,7 +107,9 @@ struct Bench {
       let isHealthy = !unhealthy.contains("\(name) \(versions[id].map(\.description) ?? "")")
       pending.append(.health(name, isHealthy: isHealthy, detail: "no answer"))
     case .cancelFetch(let generation): pending.removeAll { $0 == .fetched(generation: generation) }
-    case .forget, .report, .commit: break
+    case .ask(let generation, let names):
+      pending.append(.holding(generation: generation, names.filter(holding.contains)))
+    case .forget, .report, .commit, .restart: break
     }
   }
 

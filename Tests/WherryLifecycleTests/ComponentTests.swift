@@ -288,13 +288,6 @@ import WherryModel
     #expect(bench.machine.state.conclusion?.failure?.component == "web")
   }
 
-  @Test func bootstrapMayAskForARestartThatIsNotNeeded() {
-    var bench = Bench()
-    bench.stepFates[WorkloadID("hello", .bootstrap)] = .exits(ExitStatus(code: 100))
-    bench.complete(1, plan(process("hello", 1, [.bootstrap, .run])))
-    #expect(bench.machine.state.conclusion?.status == .committed)
-  }
-
   @Test func logsInFailuresAreBounded() {
     let lines = (0..<50).map { "\($0) " + String(repeating: "é", count: 500) }
     let clipped = ComponentFailure.clipped(lines)

@@ -63,15 +63,15 @@ import WherryModel
     let id = WorkloadID(name, LifecycleStep.allCases[dice.roll(LifecycleStep.allCases.count)])
     let likely = Generation(state.generation.rawValue + Int64(dice.roll(3)) - 1)
     let statuses: [ExitStatus] = [
-      .success, .unknown, ExitStatus(code: 100), ExitStatus(code: 1), ExitStatus(signal: 9),
+      .success, .unknown, ExitStatus(code: 100), ExitStatus(code: 101), ExitStatus(code: 1), ExitStatus(signal: 9),
       ExitStatus(signal: 9, outOfMemory: true),
     ]
     let classes = FailureClass.allCases
     let failure = Failure(classes[dice.roll(classes.count)], code: "x", message: "y")
-    switch dice.roll(14) {
+    switch dice.roll(15) {
     case 0: return .started(alive: [id: "x"], ended: [:], bootID: "boot-\(dice.roll(3))")
     case 1:
-      let end = WorkloadEnd.exited(statuses[dice.roll(6)], log: [])
+      let end = WorkloadEnd.exited(statuses[dice.roll(7)], log: [])
       return .started(alive: [:], ended: [id: end], bootID: "boot-\(dice.roll(3))")
     case 2, 3:
       let plan = plans[dice.roll(plans.count)]
@@ -82,8 +82,9 @@ import WherryModel
     case 8: return .fetchFailed(generation: likely, failure)
     case 9: return .workloadStarted(id)
     case 10: return dice.roll(2) == 0 ? .workloadFailed(id, failure) : .health(name, isHealthy: false, detail: "")
-    case 11: return .workloadEnded(id, statuses[dice.roll(6)], log: [])
+    case 11: return .workloadEnded(id, statuses[dice.roll(7)], log: [])
     case 12: return .restartRequested(name)
+    case 13: return .holding(generation: likely, dice.roll(2) == 0 ? [] : [name])
     default: return .tick
     }
   }

@@ -17,6 +17,10 @@ package struct AgentConfiguration: Hashable, Sendable {
   package var defaultUser = "nobody"
   /// Downloads and verifies; owns nothing but the blob store. Nil = as `UserAccount.fetching` chooses.
   package var fetchUser: String?
+  /// Restarts the device when a component's `bootstrap` asks for it.
+  package var rebootProgram = "/sbin/reboot"
+  /// `environment.NAME`: variables that every process component finds, such as AWS_REGION or HTTPS_PROXY.
+  package var environment: [String: String] = [:]
   package var logLevel = LogLevel.info
   /// `registry_auth`, `registry_credential.HOST`, `registry_mirror.HOST`, `registry_token_server.HOST`.
   package var registries = RegistrySettings()
@@ -80,6 +84,8 @@ package struct AgentConfiguration: Hashable, Sendable {
           "\(place): log_level \"\(value.prefix(80))\" is not known", "use error, warning, info or debug")
       }
       logLevel = level
+    case "reboot_program": rebootProgram = try Self.path(value, key, place)
+    case _ where key.hasPrefix("environment."): try setEnvironment(key, to: value, at: place)
     case "registry_auth": registries.authFile = try Self.path(value, key, place)
     case _ where key.hasPrefix("disk_") || key.hasPrefix("download_"): try downloads.set(key, to: value, at: place)
     case _ where key.hasPrefix("registry_"): try setRegistry(key, to: value, at: place)
@@ -88,6 +94,18 @@ package struct AgentConfiguration: Hashable, Sendable {
         "\(place): the key \"\(key.prefix(80))\" is not known", "see Docs/operations.md for the keys")
     }
     if value.isEmpty { throw Self.refusal("\(place): \"\(key)\" has no value", "write one, or remove the line") }
+  }
+
+  private mutating func setEnvironment(_ key: String, to value: String, at place: String) throws(Failure) {
+    let name = key.dropFirst("environment.".count)
+    let isPlain = name.utf8.allSatisfy {
+      (65...90).contains($0) || (97...122).contains($0) || (48...57).contains($0) || $0 == UInt8(ascii: "_")
+    }
+    guard let first = name.utf8.first, isPlain, !(48...57).contains(first) else {
+      throw Self.refusal(
+        "\(place): \"\(name.prefix(80))\" is no name of a variable", "use letters, digits and '_', no digit first")
+    }
+    environment[String(name)] = value
   }
 
   private static func path(_ value: String, _ key: String, _ place: String) throws(Failure) -> String {

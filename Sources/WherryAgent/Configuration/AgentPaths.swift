@@ -42,6 +42,12 @@ package struct AgentPaths: Hashable, Sendable {
   package var components: String { root + "/components" }
   func component(_ name: ComponentName) -> String { "\(components)/\(name)" }
   func work(_ name: ComponentName) -> String { component(name) + "/work" }
+  /// While it is there, its component is not changed by a deployment that asks.
+  package func holdFile(_ name: ComponentName) -> String { work(name) + "/hold-update" }
+  /// There while an update waits for its component.
+  package func updateFile(_ name: ComponentName) -> String { work(name) + "/update-waiting" }
+  /// The fleet's certificate authority, where components may read it.
+  var authorityCopy: String { root + "/ca.crt" }
   func data(_ name: ComponentName) -> String { component(name) + "/data" }
   /// Upper directories of containers, one per identity.
   func overlays(_ name: ComponentName) -> String { component(name) + "/overlay" }

@@ -76,7 +76,8 @@ extension AgentEngine {
     guard let phase = machine.state.components[id.component]?.phase else { return true }
     switch phase {
     case .preparing, .starting, .running, .recovering, .uninstalling: return false
-    case .new, .installed, .waiting, .shuttingDown, .stopping, .uninstalled, .finished, .broken: return true
+    case .new, .awaitingRestart, .installed, .waiting, .shuttingDown, .stopping, .uninstalled, .finished, .broken:
+      return true
     }
   }
 

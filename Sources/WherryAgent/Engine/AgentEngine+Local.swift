@@ -40,7 +40,9 @@ extension AgentEngine {
 
   private func component(in request: JSON) throws(Failure) -> ComponentName {
     do { return try ComponentName(validating: request["component"]?.stringValue ?? "") } catch {
-      throw Failure(.rejected, code: "request.invalid", message: error.description)
+      throw Failure(
+        .rejected, code: "request.invalid", message: error.description,
+        remedy: "write a component's name as `wherry-agent components` shows it")
     }
   }
 

@@ -24,6 +24,7 @@ extension AgentEngine {
         receive(.workloadEnded(id, .success, log: []))
         return
       }
+      clearHolding(id)
       let startedAt = Timestamp.text(of: ports.clock.wall)
       let link = try ports.runner.launch(specification, identity: identity)
       workloads[id] = LiveWorkload(link: link, identity: identity, pid: nil, startedAt: startedAt)

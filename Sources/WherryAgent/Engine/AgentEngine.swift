@@ -69,6 +69,8 @@ package final class AgentEngine {
   var outbox = Outbox()
   var followers: [LogFollowing] = []
   var server: LocalServer?
+  /// What a component's `bootstrap` asked for; whoever turns the engine sees to it.
+  package var restartWanted: RestartKind?
   var lastReport: DeviceReport?
   var isConnected = false
   var hasToldOfBroker = false
@@ -85,7 +87,7 @@ package final class AgentEngine {
 
   package init(
     configuration: AgentConfiguration, identity: DeviceIdentity, account: UserAccount, fetchAccount: UserAccount,
-    ports: AgentPorts, bootID: String, log: AgentLog
+    ports: AgentPorts, bootID: String, log: AgentLog, jitterSeed: UInt64? = nil
   ) throws(Failure) {
     self.configuration = configuration
     self.identity = identity
@@ -94,7 +96,8 @@ package final class AgentEngine {
     self.account = account
     self.bootID = bootID
     paths = AgentPaths(configuration)
-    composer = WorkloadComposer(paths: paths, device: identity.name, account: account, log: log)
+    composer = WorkloadComposer(
+      paths: paths, device: identity.name, account: account, environment: configuration.environment, log: log)
     jobs = FetchJobs(
       identity: identity, paths: paths, account: fetchAccount,
       bytesPerSecond: configuration.downloads.bytesPerSecond)
@@ -105,7 +108,7 @@ package final class AgentEngine {
     plans = contents.plans
     provenTime = max(contents.provenTime, identity.givenAt)
     outbox.isEmpty = contents.isOutboxEmpty
-    machine = DeviceMachine(state: state, plans: contents.plans)
+    machine = DeviceMachine(state: state, plans: contents.plans, jitterSeed: jitterSeed)
   }
 
   // MARK: Start
@@ -205,6 +208,10 @@ package final class AgentEngine {
     case .stop(let id, let signal): stop(id, signal: signal)
     case .kill(let id): kill(id)
     case .probe(let name, let check, let id): probe(name, check, id)
+    case .ask(let generation, let names): ask(names, generation)
+    case .restart(let kind):
+      log.warning("a component's bootstrap asked for a restart", ["of": kind.rawValue])
+      restartWanted = kind
     case .forget(let name): forget(name)
     case .report(let report):
       tellBroken(report)

@@ -115,7 +115,9 @@ final class WorkerSession {
         } else if let value = json["failed"], failure == nil {
           failure =
             (try? Failure(JSONCursor(value)))
-            ?? Failure(.internalError, code: "worker.failed", message: "the download worker failed without a reason")
+            ?? Failure(
+              .internalError, code: "worker.failed", message: "the download worker failed without a reason",
+              remedy: "deploy again; if it happens again, see the agent's log")
         }
       case .ended(let isSuccess, let detail):
         if isSuccess && failure == nil {

@@ -98,7 +98,8 @@ final class FetchPipeline {
     for download in work.downloads where !Files.exists(paths.blob(download.digest)) {
       throw Failure(
         .internalError, code: "worker.failed",
-        message: "\(download.label) is not in the blob store although its worker said so")
+        message: "\(download.label) is not in the blob store although its worker said so",
+        remedy: "deploy again; if it happens again, check the disk")
     }
   }
 }

@@ -228,7 +228,8 @@ final class FetchTask {
     for layer in work.layers {
       guard Files.exists(paths.snapshot(layer.layer.diffID)) else {
         throw Failure(
-          .internalError, code: "worker.failed", message: "\(layer.label) was not unpacked although its worker said so")
+          .internalError, code: "worker.failed", message: "\(layer.label) was not unpacked although its worker said so",
+          remedy: "deploy again; if it happens again, check the disk")
       }
       // Unpacked it is found by its diff ID; a second copy would only take space.
       unlink(paths.blob(layer.layer.digest))

@@ -44,7 +44,9 @@ final class PlanFetch {
         case .finished:
           session = nil
           guard let text = try stored() else {
-            throw Failure(.download, code: "worker.failed", message: "the plan is not where it was downloaded to")
+            throw Failure(
+              .download, code: "worker.failed", message: "the plan is not where it was downloaded to",
+              remedy: "deploy again; if it happens again, check the disk")
           }
           return .text(text)
         case .failed(let failure): throw failure

@@ -129,7 +129,7 @@ enum AgentCommand {
   func run(_ configuration: AgentConfiguration) throws {
     let local = LocalConnection.Commands(socket: AgentPaths(configuration).socket)
     switch self {
-    case .run: try AgentService(configuration).run()
+    case .run: if try AgentService(configuration).run() { AgentService.startAgain() }
     case .provision(let options, _): try Provisioning(configuration, options).run()
     case .status: try local.status()
     case .components: try local.components()

@@ -19,7 +19,8 @@ struct AgentService {
 
   private static let keepAliveSeconds = 30
 
-  func run() throws {
+  /// True = a component's `bootstrap` wants this program started again.
+  func run() throws -> Bool {
     let clock = SystemClock()
     let began = clock.now
     Memory.prepare()
@@ -33,6 +34,7 @@ struct AgentService {
     let identityLock = try RunLock(agentID: configuration.agentID)
     defer { identityLock.release() }
     let previousMask = umask(0o077)
+    try copyAuthority(identity)
     let journal = try SQLiteJournal(path: paths.root + "/agent.db")
     umask(previousMask)
     let bootID = Self.bootID()
@@ -43,7 +45,7 @@ struct AgentService {
       journal: journal, clock: clock)
     let engine = try AgentEngine(
       configuration: configuration, identity: identity, account: account, fetchAccount: fetchAccount, ports: ports,
-      bootID: bootID, log: log)
+      bootID: bootID, log: log, jitterSeed: Self.random())
     let signals = try SignalPipe([SIGTERM, SIGINT])
     engine.start()
     try engine.serveLocally()
@@ -51,9 +53,57 @@ struct AgentService {
       "ready",
       ["device": identity.name.rawValue, "milliseconds": "\(clock.now.milliseconds(since: began))"])
     Systemd.notify("READY=1")
-    while !signals.hasArrived { engine.turn(wake: signals.descriptor) }
-    Systemd.notify("STOPPING=1")
+    let isAgain = serve(engine, signals)
+    Systemd.notify(isAgain ? "RELOADING=1" : "STOPPING=1")
     engine.stop()
+    return isAgain
+  }
+
+  /// Until a signal comes, or a component wants the agent started again.
+  private func serve(_ engine: AgentEngine, _ signals: SignalPipe) -> Bool {
+    while !signals.hasArrived {
+      engine.turn(wake: signals.descriptor)
+      switch engine.restartWanted {
+      case nil: continue
+      case .agent: return true
+      case .machine:
+        engine.restartWanted = nil
+        reboot()
+      }
+    }
+    return false
+  }
+
+  private func reboot() {
+    log.warning("rebooting the device", ["program": configuration.rebootProgram])
+    let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+    defer { close(null) }
+    do throws(Failure) {
+      _ = try Spawn.start([configuration.rebootProgram], input: null, output: null)
+    } catch { log.error("\(error)") }
+  }
+
+  /// The trust directory is the agent's alone.
+  private func copyAuthority(_ identity: DeviceIdentity) throws(Failure) {
+    try Files.write(try Files.read(identity.authorityFile), to: paths.authorityCopy, mode: 0o644)
+  }
+
+  private static func random() -> UInt64 { randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) } }
+
+  /// Becomes this program anew, of the version that lies in its place now.
+  static func startAgain() -> Never {
+    var buffer = [CChar](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+    var path = String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    // The kernel says so when the file was replaced.
+    let replaced = " (deleted)"
+    if path.hasSuffix(replaced) { path.removeLast(replaced.count) }
+    Spawn.closeOthersOnExec()
+    var arguments: [UnsafeMutablePointer<CChar>?] = CommandLine.arguments.map { strdup($0) }
+    arguments.append(nil)
+    execv(path, arguments)
+    Output.complain("\(path) cannot be started again: \(String(cString: strerror(errno)))")
+    exit(1)
   }
 
   private func checkPrograms() throws(Failure) {
@@ -86,7 +136,7 @@ struct AgentService {
     // What matters is retained, or sent until acknowledged; a session at the broker would only bring old commands.
     mqtt.cleanStart = true
     mqtt.sessionExpirySeconds = 0
-    mqtt.jitterSeed = randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) }
+    mqtt.jitterSeed = Self.random()
     return try MQTTTransport(configuration: mqtt)
   }
 

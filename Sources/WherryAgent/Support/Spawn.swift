@@ -33,7 +33,7 @@ enum Spawn {
 
   /// Libraries open descriptors without the flag, libmosquitto its connection to the broker among them, which a worker
   /// that reads hostile bytes must not have. `posix_spawn` could close them itself, but Glibc hides how from Swift.
-  private static func closeOthersOnExec() {
+  static func closeOthersOnExec() {
     for name in Files.names(in: "/proc/self/fd") {
       guard let descriptor = Int32(name), descriptor > STDERR_FILENO else { continue }
       _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)

@@ -16,6 +16,8 @@ struct WorkloadComposer {
   let paths: AgentPaths
   let device: DeviceName
   let account: UserAccount
+  /// `environment.NAME` of agent.conf, for every process component.
+  let environment: [String: String]
   let log: AgentLog
 
   /// More than any sensible script, few enough that a fork bomb leaves the device usable. Greengrass recipes know no
@@ -34,6 +36,7 @@ struct WorkloadComposer {
     guard let step = own.planned.lifecycle.steps[id.step] else {
       throw Failure(
         .internalError, code: "workload.noStep", message: "\(id.component) has no step \(id.step.rawValue)",
+        remedy: "report it: the agent should not have asked for it",
         component: id.component)
     }
     return try processSpecification(id, own, step, dependencies, context)
@@ -69,6 +72,16 @@ struct WorkloadComposer {
     ]
   }
 
+  /// What Greengrass scripts look for. There is no IPC socket and no token service, so their variables are not set.
+  private var greengrassVariables: [String: String] {
+    var variables = ["GGC_VERSION": Self.nucleusVersion]
+    if Files.exists(paths.authorityCopy) { variables["GG_ROOT_CA_PATH"] = paths.authorityCopy }
+    return variables
+  }
+
+  /// The Greengrass nucleus whose recipe format and semantics these are.
+  private static let nucleusVersion = "2.16.0"
+
   private static func list(_ variables: [String: String]) -> [String] {
     variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
   }
@@ -88,7 +101,11 @@ struct WorkloadComposer {
     // A privileged step may have left files of root's; the directory itself stays the component's.
     try Files.makeDirectory(work, mode: 0o750, owner: account)
     var variables = identityVariables(own.planned)
-    variables["PATH"] = Self.path
+    variables.merge(greengrassVariables) { $1 }
+    variables["WHERRY_HOLD_FILE"] = paths.holdFile(name)
+    variables["WHERRY_UPDATE_FILE"] = paths.updateFile(name)
+    variables.merge(environment) { $1 }
+    variables["PATH"] = environment["PATH"] ?? Self.path
     variables["HOME"] = work
     variables["USER"] = user.name
     variables["LANG"] = "C.UTF-8"

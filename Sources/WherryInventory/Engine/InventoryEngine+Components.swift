@@ -61,7 +61,7 @@ extension InventoryEngine {
         "component.publish", subject: recipe.name.rawValue, actor: actor, detail: "\(recipe.version) \(digest)", at: now
       )
       // Read back before the commit: a version that the next start could not read must never be stored.
-      return Catalog(entries: try database.components().map { CatalogEntry(recipe: $0.recipe, digest: $0.digest) })
+      return StandInCatalog.catalog(of: try database.components())
     }
     // A newer version may satisfy a dependency that a memoised plan has resolved to an older one.
     planMemo.removeAll()
@@ -70,8 +70,9 @@ extension InventoryEngine {
 
   /// Build metadata takes no part in the order of versions (semver.org §10): of two versions that differ only there
   /// nobody could say which one is the newer.
-  private func requireDistinctOrder(_ recipe: Recipe) throws(Refusal) {
-    let twin = catalog.versions(of: recipe.name).first { !($0 < recipe.version) && !(recipe.version < $0) }
+  private func requireDistinctOrder(_ recipe: Recipe) throws {
+    let published = try database.components(named: recipe.name).map(\.recipe.version)
+    let twin = published.first { !($0 < recipe.version) && !(recipe.version < $0) }
     guard let twin else { return }
     throw Refusal(
       409, "component.conflict",

@@ -132,7 +132,7 @@ package actor InventoryEngine {
     self.database = database
     self.bus = bus
     self.environment = environment
-    catalog = Catalog(entries: components.map { CatalogEntry(recipe: $0.recipe, digest: $0.digest) })
+    catalog = StandInCatalog.catalog(of: components)
   }
 
   /// Connects to the broker; everything that a former run still owed is published once connected.

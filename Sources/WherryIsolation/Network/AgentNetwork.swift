@@ -260,7 +260,9 @@ extension AgentNetwork {
   private static func failure(_ error: any Error, workload: String) -> Failure {
     if let failure = error as? Failure { return failure }
     guard let error = error as? NetlinkError else {
-      return Failure(.start, code: "network.kernel", message: "\(workload) has no network: \(error)")
+      return Failure(
+        .start, code: "network.kernel", message: "\(workload) has no network: \(error)",
+        remedy: "see the agent's log")
     }
     let remedy =
       switch error.number {

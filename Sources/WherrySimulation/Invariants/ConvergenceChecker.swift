@@ -8,7 +8,9 @@ struct ConvergenceChecker: InvariantChecker {
   static func isResting(_ phase: ComponentPhase) -> Bool {
     switch phase {
     case .running, .finished, .broken, .waiting, .installed: true
-    case .new, .preparing, .starting, .recovering, .shuttingDown, .stopping, .uninstalling, .uninstalled: false
+    case .new, .preparing, .awaitingRestart, .starting, .recovering, .shuttingDown, .stopping, .uninstalling,
+      .uninstalled:
+      false
     }
   }
 

@@ -10,7 +10,7 @@ struct ComponentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "component", abstract: "Components and their versions.",
     discussion: "Example: wherry component publish components/com.example.hello/1.0.0",
-    subcommands: [Validate.self, Publish.self, List.self, Show.self])
+    subcommands: [Validate.self, Import.self, Publish.self, List.self, Show.self])
 
   struct Validate: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,10 +20,18 @@ struct ComponentCommand: ParsableCommand {
     var paths: [String]
 
     func run() throws {
+      var isEverythingValid = true
       for source in try ComponentSource.find(paths) {
-        let read = try source.read()
-        Console.line("\(source.recipePath): \(read.recipe.name) \(read.recipe.version) is valid")
+        do {
+          let read = try source.read()
+          Console.line("\(source.recipePath): \(read.recipe.name) \(read.recipe.version) is valid")
+        } catch let error as UserError {
+          // The rest is looked at, too: one run tells all.
+          Console.write("\(error)\n", toError: true)
+          isEverythingValid = false
+        }
       }
+      guard isEverythingValid else { throw ExitCode(1) }
     }
   }
 
@@ -93,6 +101,14 @@ struct ComponentCommand: ParsableCommand {
   }
 }
 
+extension Artifact {
+  /// Fetched by devices from where it is; of everything else (`wherry:`, `s3:`, `greengrass:`, `file:`) the file lies
+  /// beside the recipe and is uploaded.
+  fileprivate var isElsewhere: Bool {
+    ["https", "docker", "oci"].contains(uri.prefix { $0 != ":" }.lowercased())
+  }
+}
+
 /// A recipe on disk with the files that it names.
 struct ComponentSource {
   struct LocalArtifact {
@@ -148,10 +164,12 @@ struct ComponentSource {
         "\(recipePath) is not a valid recipe:\n" + errors.map { "  \($0)" }.joined(separator: "\n"))
     }
     var artifacts: [String: LocalArtifact] = [:]
-    for artifact in recipe.manifests.flatMap(\.artifacts) where artifact.uri.hasPrefix("wherry:") {
+    for artifact in recipe.manifests.flatMap(\.artifacts) where !artifact.isElsewhere {
       let name = artifact.fileName
       guard artifacts[name] == nil else { continue }
       guard let path = ["\(directory)/\(name)", "\(directory)/artifacts/\(name)"].first(where: Files.isFile) else {
+        // Of another service's file the blob may be there already; the service knows, and says so if not.
+        guard artifact.uri.lowercased().hasPrefix("wherry:") || artifact.digest == nil else { continue }
         throw UserError(
           "\(recipePath) names the artifact \(artifact.uri), but neither \(directory)/\(name) nor "
             + "\(directory)/artifacts/\(name) is a file; put it there or mend the Uri")

@@ -27,6 +27,9 @@ struct Deploy: ParsableCommand {
   @Option(help: "Cumulative size of each wave, counts or percent: 1,50%,100%.") var waves: String?
   @Option(help: "How long a wave must stay healthy before the next opens.") var soak: String?
   @Option(help: "How long each device watches its components before it commits.") var settle: String?
+  @Option(help: "How long running components may hold their update off; 0s = they are not asked.")
+  var updateTimeout: String?
+  @Option(help: "What a device does when it fails: rollback or nothing.") var deviceFailure: String?
   @Option(help: "Failed devices that are tolerated before the rollout halts.") var maxFailures: Int?
   @Option(help: "Devices that change at the same time; 0 = the whole wave.") var concurrency: Int?
   @Option(help: "Time that a device has before it counts as failed.") var deviceTimeout: String?
@@ -77,6 +80,15 @@ struct Deploy: ParsableCommand {
     }
     var apply = ApplyPolicy()
     if let settle { apply.settleMilliseconds = Int64(try parseSeconds(settle, what: "--settle")) * 1000 }
+    if let updateTimeout {
+      apply.updateTimeoutSeconds = try parseSeconds(updateTimeout, what: "--update-timeout")
+      if apply.updateTimeoutSeconds == 0 { apply.updateAction = .skip }
+    }
+    switch deviceFailure {
+    case nil, "rollback": break
+    case "nothing": apply.failureHandling = .doNothing
+    case let other?: throw ValidationError("--device-failure \"\(other)\" must be rollback or nothing")
+    }
     return DeploymentRequest(target: target, components: deployed, rollout: try rollout(), apply: apply)
   }
 
