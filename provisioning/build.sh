@@ -63,9 +63,8 @@ lean=(--disable-default-traits -Xswiftc -Osize -Xlinker "-L$scratch/static-libs"
   -Xswiftc -Xclang-linker -Xswiftc -static-libgcc)
 # The kernel maps 64 KiB of a program around each page that is touched, so what runs all day stands together: each
 # function in a section of its own, and the sections in the order of a list that provisioning/agent-order.sh makes.
-ordered=(-Xswiftc -use-ld=gold -Xswiftc -Xfrontend -Xswiftc -function-sections -Xcc -ffunction-sections
+lean+=(-Xswiftc -use-ld=gold -Xswiftc -Xfrontend -Xswiftc -function-sections -Xcc -ffunction-sections
   -Xlinker --no-export-dynamic -Xlinker "--section-ordering-file=$root/provisioning/agent.order")
-lean+=("${ordered[@]}")
 build_device() {
   local program
   for program in wherry-agent wherry-fetch; do build device "$program" "${lean[@]}"; done

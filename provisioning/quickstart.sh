@@ -6,7 +6,7 @@
 #   provisioning/quickstart.sh --once    exits 0 after success (or 1 with the reason), taking everything down
 #
 # WHERRY_BIN names a directory with the programs; then nothing is built. So that several fit on one machine, WHERRY_PORT
-# moves the ports (from 8443 up), WHERRY_NET the addresses (10.88.x.x) and WHERRY_ID the names in the kernel (q).
+# moves the ports (from 8443 up), WHERRY_NET the addresses (10.187.x.x) and WHERRY_ID the names in the kernel (q).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 once=""
@@ -35,10 +35,10 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
   }
   exec sudo env WHERRY_INSTALLED=yes WHERRY_BIN="$bin" WHERRY_PORT="${WHERRY_PORT:-8443}" \
-    WHERRY_NET="${WHERRY_NET:-88}" WHERRY_ID="${WHERRY_ID:-q}" "$0" "$@"
+    WHERRY_NET="${WHERRY_NET:-187}" WHERRY_ID="${WHERRY_ID:-q}" "$0" "$@"
 fi
 
-port=${WHERRY_PORT:-8443} id=${WHERRY_ID:-q} net=${WHERRY_NET:-88}
+port=${WHERRY_PORT:-8443} id=${WHERRY_ID:-q} net=${WHERRY_NET:-187}
 state=$(mktemp -d "${TMPDIR:-/tmp}/wherry-quickstart.XXXXXX")
 # Workers and components do not run as root, and must be able to reach what is theirs below it.
 chmod 0755 "$state"

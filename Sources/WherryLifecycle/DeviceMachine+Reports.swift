@@ -18,8 +18,7 @@ extension DeviceMachine {
       if fetchProgress != nil && isTime { isDue = true }
     case .reportsKnown: isDue = true
     case .started, .fetchWaits, .fetched, .fetchFailed, .holding, .workloadStarted, .workloadFailed, .workloadEnded,
-      .health,
-      .restartRequested, .tick:
+      .health, .restartRequested, .tick:
       break
     }
     guard isDue else { return }

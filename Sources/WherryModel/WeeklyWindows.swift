@@ -1,8 +1,6 @@
 /// Times of the week in somebody's own time: `22:00-06:00`, `Sat,Sun 00:00-24:00`; several are separated by semicolons.
 /// A window without days opens every day; one whose end is not after its beginning ends on the next day.
 package struct WeeklyWindows: Hashable, Sendable {
-  /// Seconds since Monday 00:00; the end may lie in the next week.
-  private var spans: [(start: Int64, end: Int64)] { windows.flatMap(\.spans) }
   private var windows: [Window]
   /// As it was written.
   package let text: String
@@ -14,6 +12,7 @@ package struct WeeklyWindows: Hashable, Sendable {
     var start: Int64
     var end: Int64
 
+    /// Seconds since Monday 00:00; the end may lie in the next week.
     var spans: [(start: Int64, end: Int64)] {
       days.map { day in
         let start = (day * 1440 + start) * 60
@@ -81,7 +80,8 @@ package struct WeeklyWindows: Hashable, Sendable {
 
   /// - Parameter second: of the week, since Monday 00:00, in the time that the windows are meant in.
   package func openness(atSecondOfWeek second: Int64) -> Openness {
-    let now = ((second % Self.weekSeconds) + Self.weekSeconds) % Self.weekSeconds
+    let spans = windows.flatMap(\.spans)
+    let now = Self.withinWeek(second)
     var end = now
     // Windows that touch or overlap are one; a week of them never shuts.
     while let next = spans.lazy.compactMap({ Self.end(of: $0, at: end) }).max(), next > end {
@@ -89,16 +89,16 @@ package struct WeeklyWindows: Hashable, Sendable {
       if end - now >= Self.weekSeconds { return .open(forSeconds: nil) }
     }
     if end > now { return .open(forSeconds: end - now) }
-    let waits = spans.map { (($0.start - now) % Self.weekSeconds + Self.weekSeconds) % Self.weekSeconds }
+    let waits = spans.map { Self.withinWeek($0.start - now) }
     return .shut(forSeconds: waits.min() ?? Self.weekSeconds)
   }
 
   /// When the span ends that holds the second, which may lie in a later week; nil = it does not.
   private static func end(of span: (start: Int64, end: Int64), at second: Int64) -> Int64? {
-    let since = ((second - span.start) % weekSeconds + weekSeconds) % weekSeconds
+    let since = withinWeek(second - span.start)
     return since < span.end - span.start ? second + (span.end - span.start) - since : nil
   }
 
-  package static func == (left: WeeklyWindows, right: WeeklyWindows) -> Bool { left.windows == right.windows }
-  package func hash(into hasher: inout Hasher) { hasher.combine(windows) }
+  /// 0 to a week, whichever week it was.
+  private static func withinWeek(_ second: Int64) -> Int64 { (second % weekSeconds + weekSeconds) % weekSeconds }
 }

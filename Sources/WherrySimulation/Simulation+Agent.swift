@@ -70,9 +70,7 @@ extension Simulation {
     case .workloadEnded(let id, _, _): devices[index].ended[id] = nil
     case .started: devices[index].ended = [:]
     case .desired, .refused, .fetchProgress, .fetchWaits, .fetched, .fetchFailed, .holding, .workloadStarted,
-      .workloadFailed,
-      .health,
-      .restartRequested, .reportsKnown, .tick:
+      .workloadFailed, .health, .restartRequested, .reportsKnown, .tick:
       break
     }
   }

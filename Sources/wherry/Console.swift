@@ -1,5 +1,4 @@
 import Glibc
-import WherryModel
 
 /// The terminal or pipe that the command talks to.
 enum Console {
@@ -67,16 +66,6 @@ enum Console {
       if isEscape, character == "m" { isEscape = false }
     }
     return width
-  }
-
-  /// `2026-11-24 03:04Z`.
-  static func date(_ instant: Instant) -> String {
-    var seconds = time_t(instant.milliseconds / 1000)
-    var parts = tm()
-    gmtime_r(&seconds, &parts)
-    func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    let day = "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
-    return "\(day) \(two(parts.tm_hour)):\(two(parts.tm_min))Z"
   }
 
   /// `1.5 MB`, as people read sizes.

@@ -25,8 +25,8 @@ extension OnRealParts.QuickstartTests {
     var environment: [String: String] {
       ProcessInfo.processInfo.environment.merging(
         [
-          "WHERRY_BIN": Command.binaries, "WHERRY_PORT": String(port), "WHERRY_ID": id, "WHERRY_NET": "86",
-          "TMPDIR": folder,
+          "WHERRY_BIN": Command.binaries, "WHERRY_PORT": String(port), "WHERRY_ID": id,
+          "WHERRY_NET": String(TestFleet.network), "TMPDIR": folder,
         ]
       ) { $1 }
     }
@@ -62,7 +62,7 @@ extension OnRealParts.QuickstartTests {
       let row = outcome.output.split(separator: "\n").last { $0.hasPrefix("kiosk-\(index) ") && $0.contains("RUNNING") }
       let cells = try #require(row, "no row for kiosk-\(index): \(outcome.output)")
       #expect(cells.components(separatedBy: "1.0.0 RUNNING").count == 3, "both components run: \(cells)")
-      #expect(outcome.output.contains("kiosk-\(index) http://10.86.\(index).1:8080 answers:"))
+      #expect(outcome.output.contains("kiosk-\(index) http://10.\(TestFleet.network).\(index).1:8080 answers:"))
     }
     #expect(outcome.output.contains("Dashboard: https://127.0.0.1:\(place.port)/"))
     #expect(place.leftovers() == [])
@@ -79,7 +79,8 @@ extension OnRealParts.QuickstartTests {
     try Command.eventually("the quickstart is up", seconds: 120) {
       Command.text(log).contains("Ctrl-C takes everything down")
     }
-    let page = try Command.run(["/usr/bin/curl", "-sS", "--fail", "--max-time", "5", "http://10.86.1.1:8080/"])
+    let address = "http://10.\(TestFleet.network).1.1:8080/"
+    let page = try Command.run(["/usr/bin/curl", "-sS", "--fail", "--max-time", "5", address])
     #expect(page.output.contains("com.example.web 1.0.0"), "\(page.text)")
 
     kill(-quickstart.processID, SIGINT)

@@ -19,6 +19,8 @@ final class TestFleet {
   let absentRegistry: Int
   /// Agents are told apart in the kernel by this: cgroups, bridges, tables.
   let prefix: String
+  /// Second byte of every agent's subnet; not that of a run that was killed or goes on beside this one.
+  static let network = 100 + Int(getpid()) % 80
   private(set) var service: Process?
   private var registryProcess: Process?
   private(set) var agents: [String: Process] = [:]
@@ -120,8 +122,8 @@ final class TestFleet {
     run = \(home)/run
     logs = \(home)/log
     agent_id = \(prefix)\(index)
-    subnet = 10.89.\(index).0/24
-    publish_address = 10.89.\(index).1
+    subnet = 10.\(Self.network).\(index).0/24
+    publish_address = 10.\(Self.network).\(index).1
     """.write(toFile: configuration(device), atomically: true, encoding: .utf8)
     let claim = try succeed(
       ["wherry", "claim", "create", "--device", device, "--group", group] + labels.flatMap { ["--label", $0] })
@@ -143,7 +145,7 @@ final class TestFleet {
     agent.waitUntilExit()
   }
 
-  func address(_ device: String) -> String { "10.89.\(subnets[device] ?? 0).1" }
+  func address(_ device: String) -> String { "10.\(Self.network).\(subnets[device] ?? 0).1" }
 
   func page(_ device: String) throws -> String { try curl("http://\(address(device)):8080/").output }
 

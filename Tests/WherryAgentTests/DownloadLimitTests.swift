@@ -107,6 +107,19 @@ import WherryTestSupport
     #expect(!TestFile.exists("\(bench.paths.trash)/spare-7-0"))
   }
 
+  @Test func whatAnEarlierRemovalLeftInTheTrashIsInNobodysWay() throws {
+    let directory = TemporaryDirectory()
+    let trash = Trash(directory: directory.file("trash"))
+    var targets: [String] = []
+    for content in 1...3 {
+      TestFiles.write([UInt8(content)], to: directory.file("place/file"))
+      targets.append(try #require(try trash.take(directory.file("place"), as: "spare-7-0")))
+    }
+    #expect(targets == ["spare-7-0", "spare-7-0.1", "spare-7-0.2"].map { "\(trash.directory)/\($0)" })
+    #expect(targets.map { TestFile.read("\($0)/file") } == [[1], [2], [3]])
+    #expect(try trash.take(directory.file("place"), as: "spare-7-0") == nil, "there is nothing any more")
+  }
+
   @Test func aHeadroomBeyondTheDiskLeavesNoRoom() throws {
     let bench = try Self.configured { $0.diskHeadroom = 1 << 52 }
     bench.order(bench.message(bench.plan([Self.component("a", "x").component]), generation: 1))

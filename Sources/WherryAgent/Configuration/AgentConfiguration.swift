@@ -12,7 +12,7 @@ package struct AgentConfiguration: Hashable, Sendable {
   package var agentID = "wherry"
   package var shim: String
   package var fetch: String
-  package var subnet = "10.88.0.0/24"
+  package var subnet = "10.187.0.0/24"
   package var publishAddress: String?
   package var defaultUser = "nobody"
   /// Downloads and verifies; owns nothing but the blob store. Nil = as `UserAccount.fetching` chooses.

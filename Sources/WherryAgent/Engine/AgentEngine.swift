@@ -301,14 +301,13 @@ package final class AgentEngine {
   /// Out of the way at once, removed bit by bit.
   func discard(_ found: [String]) {
     for path in found where Files.exists(path) {
+      let name = randomBytes(8).reduce("") { $0 + String($1, radix: 16) }
       do throws(Failure) {
-        try Files.makeDirectory(paths.trash, mode: 0o700)
+        if let target = try Trash(directory: paths.trash).take(path, as: name) { chores.append(TreeRemoval(target)) }
       } catch {
         log.warning("\(error)")
         return
       }
-      let target = "\(paths.trash)/\(randomBytes(8).reduce("") { $0 + String($1, radix: 16) })"
-      if rename(path, target) == 0 { chores.append(TreeRemoval(target)) }
     }
   }
 

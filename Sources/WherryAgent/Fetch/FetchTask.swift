@@ -207,12 +207,10 @@ final class FetchTask {
 
   /// Out of their places at once, and on the disk so: half of a snapshot shall never be taken for the whole.
   private func moveAway(_ places: [String]) throws(Failure) -> [String] {
-    try Files.makeDirectory(paths.trash, mode: 0o700)
+    let trash = Trash(directory: paths.trash)
     var moved: [String] = []
     for (index, place) in places.enumerated() {
-      let target = "\(paths.trash)/spare-\(generation)-\(index)"
-      // What an earlier try has moved there is being removed, or will be: it lies in the trash.
-      guard rename(place, target) == 0 else { continue }
+      guard let target = try trash.take(place, as: "spare-\(generation)-\(index)") else { continue }
       Files.syncParent(of: place)
       moved.append(target)
     }

@@ -39,12 +39,18 @@ package enum AgentProgram {
     }
   }
 
-  /// The directory of this program: its helpers lie beside it.
-  private static func programs() -> String {
+  /// Where this program was started from; "" = nobody knows. The kernel puts a word behind it when the file was
+  /// replaced.
+  static func path() -> String {
     var buffer = [CChar](repeating: 0, count: 4096)
     let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-    guard count > 0 else { return "/usr/libexec/wherry" }
-    let path = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// The directory of this program: its helpers lie beside it.
+  private static func programs() -> String {
+    let path = path()
+    guard !path.isEmpty else { return "/usr/libexec/wherry" }
     return path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
   }
 }

@@ -92,10 +92,7 @@ struct AgentService {
 
   /// Becomes this program anew, of the version that lies in its place now.
   static func startAgain() -> Never {
-    var buffer = [CChar](repeating: 0, count: 4096)
-    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-    var path = String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    // The kernel says so when the file was replaced.
+    var path = AgentProgram.path()
     let replaced = " (deleted)"
     if path.hasSuffix(replaced) { path.removeLast(replaced.count) }
     Spawn.closeOthersOnExec()

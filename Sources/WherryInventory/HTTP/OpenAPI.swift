@@ -142,8 +142,7 @@ enum OpenAPI {
       "FleetSummary": ["devices", "online", "byStatus", "byComponentState"],
       "DeviceSummary": [
         "name", "platform", "labels", "groups", "isOnline", "lastSeen", "agentVersion", "generation",
-        "reportedGeneration", "status", "failure", "components", "bytesDone", "bytesTotal",
-        "transfers",
+        "reportedGeneration", "status", "failure", "components", "bytesDone", "bytesTotal", "transfers",
       ],
       "ComponentReference": ["component"],
       "ClaimRequest": ["device", "groups", "labels", "expiresInSeconds", "uses"],

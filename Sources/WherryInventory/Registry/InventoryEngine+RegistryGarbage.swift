@@ -9,22 +9,39 @@ extension InventoryEngine {
   /// safe: what is younger than a day stays, and so does what a push was told of.
   /// - Returns: how many blobs went.
   @discardableResult
-  package func collectRegistryGarbage() throws -> Int { try collectBlobs().count }
-
-  private func collectBlobs() throws -> (count: Int, bytes: Int64) {
-    let now = environment.now()
-    let past = now.advanced(bySeconds: -RegistryGarbage.graceSeconds)
-    try database.transaction { try database.pruneRegistry(linkedBefore: past) }
-    let garbage = try unneededBlobs(at: now)
-    let bytes = garbage.reduce(Int64(0)) { $0 + (environment.blobs.size(of: $1) ?? 0) }
-    for digest in garbage { try environment.blobs.remove(digest) }
-    return (garbage.count, bytes)
+  package func collectRegistryGarbage() throws -> Int {
+    try sweepRegistry(untagged: false, isDryRun: false, auditedAs: nil).blobs
   }
 
-  private func unneededBlobs(at now: Instant) throws -> [Digest] {
-    var needed = try database.registryDigests()
-    needed.formUnion(try digestsNamedElsewhere())
-    return RegistryGarbage.unreachable(try storedBlobs(), needed: needed, at: now)
+  /// - Parameter untagged: also manifests that no tag, index, component, plan or deployment names any more.
+  /// - Parameter isDryRun: everything is done and taken back, apart from the blobs themselves.
+  package func collectRegistryGarbage(untagged: Bool, isDryRun: Bool, by actor: String) throws -> GarbageReport {
+    try sweepRegistry(untagged: untagged, isDryRun: isDryRun, auditedAs: actor)
+  }
+
+  private func sweepRegistry(untagged: Bool, isDryRun: Bool, auditedAs actor: String?) throws -> GarbageReport {
+    struct TakenBack: Error {}
+    let now = environment.now()
+    let past = now.advanced(bySeconds: -RegistryGarbage.graceSeconds)
+    let named = try digestsNamedElsewhere()
+    var manifests = 0
+    var garbage: [Digest] = []
+    do {
+      try database.transaction {
+        if untagged { manifests = try removeUntagged(createdBefore: past, besides: named) }
+        try database.pruneRegistry(linkedBefore: past)
+        let needed = try database.registryDigests().union(named)
+        garbage = RegistryGarbage.unreachable(try storedBlobs(), needed: needed, at: now)
+        guard !isDryRun else { throw TakenBack() }
+        guard let actor else { return }
+        try database.audit(
+          "registry.gc", subject: "registry", actor: actor,
+          detail: "\(manifests) manifests, \(garbage.count) blobs", at: now)
+      }
+    } catch is TakenBack {}
+    let bytes = garbage.reduce(Int64(0)) { $0 + (environment.blobs.size(of: $1) ?? 0) }
+    if !isDryRun { for digest in garbage { try environment.blobs.remove(digest) } }
+    return GarbageReport(blobs: garbage.count, bytes: bytes, manifests: manifests, isDryRun: isDryRun)
   }
 
   /// By component versions, plans and the images that deployments are pinned to.
@@ -34,33 +51,8 @@ extension InventoryEngine {
     return digests
   }
 
-  /// - Parameter untagged: also manifests that no tag, index, component, plan or deployment names any more.
-  /// - Parameter isDryRun: everything is done and taken back, apart from the blobs themselves.
-  package func collectRegistryGarbage(untagged: Bool, isDryRun: Bool, by actor: String) throws -> GarbageReport {
-    struct TakenBack: Error {}
-    let now = environment.now()
-    let past = now.advanced(bySeconds: -RegistryGarbage.graceSeconds)
-    var manifests = 0
-    var planned: [Digest] = []
-    do {
-      try database.transaction {
-        if untagged { manifests = try removeUntagged(createdBefore: past) }
-        try database.pruneRegistry(linkedBefore: past)
-        planned = try unneededBlobs(at: now)
-        guard !isDryRun else { throw TakenBack() }
-        try database.audit(
-          "registry.gc", subject: "registry", actor: actor,
-          detail: "\(manifests) manifests, \(planned.count) blobs", at: now)
-      }
-    } catch is TakenBack {}
-    let bytes = planned.reduce(Int64(0)) { $0 + (environment.blobs.size(of: $1) ?? 0) }
-    if !isDryRun { for digest in planned { try environment.blobs.remove(digest) } }
-    return GarbageReport(blobs: planned.count, bytes: bytes, manifests: manifests, isDryRun: isDryRun)
-  }
-
   /// What an index held may be untagged once the index is gone, so it looks until nothing is found.
-  private func removeUntagged(createdBefore past: Instant) throws -> Int {
-    let named = try digestsNamedElsewhere()
+  private func removeUntagged(createdBefore past: Instant, besides named: Set<Digest>) throws -> Int {
     var count = 0
     while true {
       let found = try database.untaggedManifests(createdBefore: past).filter { !named.contains($0.digest) }

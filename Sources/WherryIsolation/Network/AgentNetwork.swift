@@ -151,6 +151,7 @@ extension AgentNetwork {
   /// Bridge, table and the kernel's switches, once per run of the agent; what is there already is taken over.
   private func prepare() throws {
     guard bridgeIndex == 0 else { return }
+    try refuseForeignAddresses()
     let route = try openRoute()
     try route.request(
       [RouteRequest.createBridge(bridge, hardwareAddress: Self.hardwareAddress(subnet.gateway))],
@@ -165,6 +166,21 @@ extension AgentNetwork {
     try switchOn("/proc/sys/net/ipv4/conf/\(bridge)/route_localnet")
     try table.install(attachments.values.filter { $0.namespace != nil || isLinked($0.lease) }.map(\.lease))
     bridgeIndex = index
+  }
+
+  /// With two links in one subnet the kernel leads packets to the older one: workloads would start and never answer.
+  private func refuseForeignAddresses() throws {
+    let route = try openRoute()
+    let own = if_nametoindex(bridge)
+    let foreign = RouteRequest.addresses(try route.ask(RouteRequest.listAddresses())).first {
+      $0.link != own && $0.address.rawValue & subnet.mask == subnet.network.rawValue
+    }
+    guard let foreign else { return }
+    let link = RouteRequest.links(try route.ask(RouteRequest.getLink(foreign.link))).first?.name ?? "another link"
+    throw Failure(
+      .start, code: "network.subnetTaken",
+      message: "the subnet \(subnet) for workloads is in use: \(link) has the address \(foreign.address)",
+      remedy: "set subnet in agent.conf to a network that this machine does not use, or remove \(link)")
   }
 
   private func isLinked(_ lease: NetworkLease) -> Bool { if_nametoindex(lease.link) != 0 }

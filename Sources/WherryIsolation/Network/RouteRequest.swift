@@ -6,6 +6,7 @@ enum RouteRequest {
   private static let deleteLink: UInt16 = 17
   private static let getLink: UInt16 = 18
   private static let newAddress: UInt16 = 20
+  private static let getAddress: UInt16 = 22
   private static let newRoute: UInt16 = 24
 
   private enum LinkAttribute {
@@ -93,6 +94,25 @@ enum RouteRequest {
 
   static func listLinks() -> NetlinkMessage {
     NetlinkMessage("list links", type: getLink, flags: NetlinkFlag.dump, body: link())
+  }
+
+  static func listAddresses() -> NetlinkMessage {
+    NetlinkMessage(
+      "list addresses", type: getAddress, flags: NetlinkFlag.dump,
+      body: [UInt8(AF_INET), 0, 0, 0] + NetlinkMessage.native(UInt32(0)))
+  }
+
+  /// IPv4 addresses and the indices of the links that have them.
+  static func addresses(_ answers: [ArraySlice<UInt8>]) -> [(link: UInt32, address: IPv4Address)] {
+    answers.compactMap { answer in
+      let reader = NetlinkReader(answer)
+      let attributes = reader.attributes(after: 8)
+      // IFA_LOCAL; on links with two ends IFA_ADDRESS is the other's.
+      guard let link = reader.integer(UInt32.self, at: 4), let bytes = attributes[2] ?? attributes[1],
+        let value = NetlinkReader(bytes).integer(UInt32.self, at: 0)
+      else { return nil }
+      return (link, IPv4Address(rawValue: UInt32(bigEndian: value)))
+    }
   }
 
   static func getLink(_ index: UInt32) -> NetlinkMessage {

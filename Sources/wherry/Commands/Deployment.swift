@@ -123,7 +123,7 @@ enum DeploymentText {
 
   static func line(_ transfer: Transfer) -> String {
     let percent = transfer.bytesTotal > 0 ? transfer.bytesDone * 100 / transfer.bytesTotal : 0
-    let sizes = "\(ByteCount.readable(transfer.bytesDone)) of \(ByteCount.readable(transfer.bytesTotal))"
+    let sizes = "\(Console.bytes(transfer.bytesDone)) of \(Console.bytes(transfer.bytesTotal))"
     return "\(transfer.label) \(percent)%, \(sizes)"
   }
 

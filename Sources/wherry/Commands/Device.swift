@@ -131,7 +131,7 @@ enum DeviceTable {
     text += "agent \(device.agentVersion), generation \(device.generation) desired, "
     text += "\(device.reportedGeneration) reported\n"
     if device.status == .fetching && device.bytesTotal > 0 {
-      let (done, total) = (ByteCount.readable(device.bytesDone), ByteCount.readable(device.bytesTotal))
+      let (done, total) = (Console.bytes(device.bytesDone), Console.bytes(device.bytesTotal))
       text += "\(done) of \(total) fetched\n"
       for transfer in device.transfers { text += "  \(DeploymentText.line(transfer))\n" }
     }

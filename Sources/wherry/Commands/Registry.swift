@@ -1,6 +1,5 @@
 import ArgumentParser
 import WherryJSON
-import WherryModel
 
 struct RegistryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -22,7 +21,7 @@ struct RegistryCommand: ParsableCommand {
       options.show(report.json) {
         let verb = report.isDryRun ? "would be removed" : "were removed"
         return
-          "\(report.blobs) blobs (\(ByteCount.readable(report.bytes))) and \(report.manifests) manifests \(verb).\n"
+          "\(report.blobs) blobs (\(Console.bytes(report.bytes))) and \(report.manifests) manifests \(verb).\n"
       }
     }
   }

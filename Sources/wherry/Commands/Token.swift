@@ -48,7 +48,7 @@ struct TokenCommand: ParsableCommand {
           tokens.map { token in
             [
               token.name, token.role, token.repositories.isEmpty ? "all" : token.repositories.joined(separator: " "),
-              Console.date(token.createdAt), token.expires.map(Console.date) ?? "never",
+              Timestamp.text(token.createdAt), token.expires.map(Timestamp.text) ?? "never",
             ]
           })
       }

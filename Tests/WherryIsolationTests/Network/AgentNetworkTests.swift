@@ -221,6 +221,19 @@ struct AgentNetworkTests {
     #expect(answers(listener, at: "10.213.10.1", 28088))
   }
 
+  @Test("a subnet in which another link has an address is refused before anything is changed")
+  func foreignAddress() throws {
+    let other = try Fixture("tthere", subnet: "10.213.12.0/25")
+    _ = try other.network.attach(workload: "a.run", ports: [])
+    let fixture = try Fixture("thither", subnet: "10.213.12.0/24")
+    let failure = #expect(throws: Failure.self) { try fixture.network.attach(workload: "b.run", ports: []) }
+    #expect(failure?.code == "network.subnetTaken")
+    #expect(failure?.message.contains("wh-tthere has the address 10.213.12.1") == true)
+    #expect(!fixture.bridgeExists)
+    other.network.tearDown()
+    _ = try fixture.network.attach(workload: "b.run", ports: [])
+  }
+
   @Test("a subnet with one place takes one workload")
   func exhaustion() throws {
     let fixture = try Fixture("tfull", subnet: "10.213.11.0/30")
