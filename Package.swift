@@ -70,7 +70,9 @@ let package = Package(
     // L3: engines.
     .target(
       name: "WherryClient",
-      dependencies: ["WherryJSON", "WherryModel", "WherryWire", "WherryCrypto", "WherryOCI", "WherryTransfer"],
+      dependencies: [
+        "WherryJSON", "WherryModel", "WherryRecipe", "WherryWire", "WherryCrypto", "WherryOCI", "WherryTransfer",
+      ],
       swiftSettings: strict),
     .target(
       name: "WherryInventory",
@@ -142,7 +144,10 @@ let tests: [(String, [Target.Dependency])] = [
   ("WherryOCI", ["WherryJSON", "WherryModel", "WherryCrypto", "WherryTransfer"]),
   ("WherryTransfer", ["WherryJSON", "WherryModel", "WherryCrypto"]),
   ("WherryIsolation", ["WherryJSON", "WherryModel"]),
-  ("WherryClient", ["WherryJSON", "WherryModel", "WherryWire", "WherryCrypto", "WherryOCI", "WherryTransfer"]),
+  (
+    "WherryClient",
+    ["WherryJSON", "WherryModel", "WherryRecipe", "WherryWire", "WherryCrypto", "WherryOCI", "WherryTransfer"]
+  ),
   (
     "WherryAgent",
     [

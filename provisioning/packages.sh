@@ -14,7 +14,7 @@ packages_for() {
     sample) echo busybox-static docker-registry skopeo curl ;;
     peer) echo podman crun conmon util-linux ;;
     bench) echo procps python3 ;;
-    test) echo openssl iproute2 procps python3 zstd chromium ;;
+    test) echo openssl iproute2 procps python3 zstd chromium buildah ;;
     *) echo "packages.sh: unknown purpose \"$1\"; use build, service, device, sample, peer, bench or test" >&2; exit 2 ;;
   esac
 }

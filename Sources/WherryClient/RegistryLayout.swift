@@ -138,16 +138,13 @@ package final class RegistryLayout: RegistrySource {
       guard let layer = Digest(try cursor.string()) else { throw cursor.fail("is no sha256 digest") }
       guard let file = find(text) else { throw name.fail("names \(text), which is not in the archive") }
       places[layer] = file
-      layers.append(Self.descriptor("application/vnd.oci.image.layer.v1.tar", layer, file.size))
+      let type = "application/vnd.oci.image.layer.v1.tar"
+      layers.append(RegistryContent(mediaType: type, digest: layer, size: file.size).descriptor)
     }
     let manifest: JSON = [
       "schemaVersion": 2, "mediaType": .string(MediaType.ociManifest), "layers": .array(layers),
-      "config": Self.descriptor("application/vnd.oci.image.config.v1+json", digest, configFile.size),
+      "config": RegistryContent(mediaType: MediaType.ociConfig, digest: digest, size: configFile.size).descriptor,
     ]
     return try RegistryManifest(manifest.canonicalBytes, mediaType: nil, what: "manifest.json of \(path)")
-  }
-
-  private static func descriptor(_ type: String, _ digest: Digest, _ size: Int64) -> JSON {
-    ["mediaType": .string(type), "digest": .string("\(digest)"), "size": .integer(size)]
   }
 }

@@ -22,6 +22,9 @@ package struct DiskSpace: Hashable, Sendable {
     total = Int64(clamping: status.f_blocks) * Int64(clamping: status.f_frsize)
   }
 
-  /// A full disk stops what runs, so a twentieth of it, at most 64 MiB, is left alone.
-  package var usable: Int64 { max(0, available - min(total / 20, 64 << 20)) }
+  /// A full disk stops what runs, so some of it is left alone.
+  /// - Parameter headroom: as the device's owner has it; nil = a twentieth of the disk, at most 64 MiB.
+  package func usable(leaving headroom: Int64?) -> Int64 {
+    max(0, available - (headroom ?? min(total / 20, 64 << 20)))
+  }
 }

@@ -6,7 +6,7 @@ package enum MediaType {
   package static let ociIndex = "application/vnd.oci.image.index.v1+json"
   package static let dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
   package static let dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
-  static let ociConfig = "application/vnd.oci.image.config.v1+json"
+  package static let ociConfig = "application/vnd.oci.image.config.v1+json"
   static let dockerConfig = "application/vnd.docker.container.image.v1+json"
 
   package static let manifests: Set<String> = [ociManifest, dockerManifest]

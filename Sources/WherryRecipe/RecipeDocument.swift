@@ -2,7 +2,10 @@ import Yams
 
 /// From text to the root node, with everything refused that could make reading expensive.
 enum RecipeDocument {
-  static func root(of text: String, fileName: String, problems: ProblemCollector) -> RecipeNode? {
+  static func root(
+    of text: String, fileName: String, beginning: String = "begin with `RecipeFormatVersion: \"2020-01-25\"`",
+    problems: ProblemCollector
+  ) -> RecipeNode? {
     func refuse(_ line: Int, _ column: Int, _ message: String, _ remedy: String) -> RecipeNode? {
       problems.add(
         RecipeProblem(severity: .error, line: line, column: column, path: "", message: message, remedy: remedy))
@@ -19,7 +22,7 @@ enum RecipeDocument {
     }
     do {
       guard let node = try Parser(yaml: JSONEscapes.joiningSurrogates(in: text)).singleRoot() else {
-        return refuse(1, 1, "\(fileName) is empty", "begin with `RecipeFormatVersion: \"2020-01-25\"`")
+        return refuse(1, 1, "\(fileName) is empty", beginning)
       }
       let root = RecipeNode(node: node, path: "", problems: problems)
       return root.isWithinLimits() ? root : nil

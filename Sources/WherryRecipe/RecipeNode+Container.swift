@@ -90,14 +90,14 @@ extension RecipeNode {
   }
 
   /// A list runs as it is; a single text goes through the image's shell.
-  private func command() -> [String]? {
+  func command() -> [String]? {
     if case .scalar = node { return text().map { ["/bin/sh", "-c", $0] } }
     guard let words = texts() else { return nil }
     if words.isEmpty { report("the command is empty", "name a program, or remove the key") }
     return words
   }
 
-  private func user() -> String? {
+  func user() -> String? {
     guard let text = text() else { return nil }
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     let isValid = parts.allSatisfy { part in

@@ -22,6 +22,8 @@ struct DownloadJob {
   let registries: RegistryAccess
   let policy: DownloadPolicy
   let identity: Identity?
+  /// Bytes that stay free on the disk; nil = the worker's own idea of it.
+  let headroom: Int64?
 
   private static let itemsMaximum = 10_000
 
@@ -34,6 +36,7 @@ struct DownloadJob {
       try Self.bounded(cursor, "backoffMilliseconds", 1...600_000).map(Int64.init) ?? policy.backoffMilliseconds
     policy.bytesPerSecondMaximum = try Self.bounded(cursor, "bytesPerSecond", 1...Int.max).map(Int64.init)
     self.policy = policy
+    headroom = try Job.bytes(cursor, "headroom")
 
     var plain = HTTPClientConfiguration()
     plain.userAgent = "wherry-fetch"

@@ -43,11 +43,11 @@ struct DownloadMode {
       needed =
         needed.addingReportingOverflow(max(0, item.size - have)).overflow ? .max : needed + max(0, item.size - have)
     }
-    guard let space = DiskSpace(path: job.store), needed > space.usable else { return }
+    guard let usable = DiskSpace(path: job.store)?.usable(leaving: job.headroom), needed > usable else { return }
     for item in items { unlink(store.partialPath(of: item.digest)) }
     throw Failure(
       .space, code: "space.full",
-      message: "\(needed) bytes are to be fetched to \(job.store), where \(space.usable) may be used",
+      message: "\(needed) bytes are to be fetched to \(job.store), where \(usable) may be used",
       remedy: "free some space, or remove components that are no longer needed")
   }
 

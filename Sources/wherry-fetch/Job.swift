@@ -40,6 +40,14 @@ enum Job {
     do throws(JSONShapeError) { return try body() } catch { throw malformed(error.description) }
   }
 
+  /// An amount that is not negative; nil when nothing is said.
+  static func bytes(_ cursor: JSONCursor, _ key: String) throws(JSONShapeError) -> Int64? {
+    guard let value = try cursor.optional(key) else { return nil }
+    let bytes = try value.integer()
+    guard bytes >= 0 else { throw value.fail("an amount of bytes cannot be negative") }
+    return bytes
+  }
+
   static func digest(_ cursor: JSONCursor) throws(JSONShapeError) -> Digest {
     guard let digest = Digest(try cursor.string()) else { throw cursor.fail("expected sha256: and 64 digits") }
     return digest

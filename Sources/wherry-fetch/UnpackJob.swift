@@ -41,7 +41,8 @@ struct UnpackJob {
     default: throw kind.fail("expected one of layer, zip, tar")
     }
     var limits = LayerUnpacker.Limits()
-    limits.bytesMaximum = try cursor.optional("bytesMaximum")?.integer() ?? limits.bytesMaximum
+    limits.bytesMaximum = try Job.bytes(cursor, "bytesMaximum") ?? limits.bytesMaximum
+    limits.headroom = try Job.bytes(cursor, "headroom")
     self.limits = limits
   }
 

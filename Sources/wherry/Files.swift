@@ -76,3 +76,20 @@ enum Files {
 
   static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 }
+
+/// A folder for files on their way; without folders in it.
+struct TemporaryFolder {
+  let path: String
+
+  init() throws {
+    let base = Files.environment("TMPDIR") ?? "/tmp"
+    var template = Array("\(base)/wherry.XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw FileError("create a folder in", base) }
+    path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+  }
+
+  func remove() {
+    for name in (try? Files.list(path)) ?? [] { unlink("\(path)/\(name)") }
+    rmdir(path)
+  }
+}

@@ -8,6 +8,7 @@ extension OnRealParts.StoryTests {
     try pushing(fleet)
     try copying(fleet)
     try password(fleet)
+    try building(fleet)
     fleet.stopRegistry()
     try deployment(fleet)
     try foreignBlob(fleet)
@@ -90,13 +91,17 @@ extension OnRealParts.StoryTests {
     try recipe.write(toFile: folder + "/recipe.yaml", atomically: true, encoding: .utf8)
     try fleet.succeed(["wherry", "component", "publish", folder])
     let deployed = try fleet.wherry(
-      "deploy", "--group", "kiosks", "com.example.hello=2.0.0", "com.example.web=4.0.0", "--watch")
+      "deploy", "--group", "kiosks", "com.example.hello=2.0.0", "com.example.web=4.0.0", "com.example.greeter=1.0.0",
+      "--watch")
     try #require(deployed.status == 0, "\(deployed.text)")
     for device in Self.kiosks {
       // The page says which image serves it.
       #expect(try fleet.page(device).contains("com.example.web 1.0.0"))
       let shown = try fleet.succeed(["wherry", "device", "show", device]).output
       #expect(shown.contains("com.example.web=4.0.0 RUNNING"), "\(shown)")
+      #expect(shown.contains("com.example.greeter=1.0.0 RUNNING"), "\(shown)")
+      let log = try fleet.succeed(["wherry", "device", "logs", device, "com.example.greeter"]).output
+      #expect(log.contains("greeter: hello, the fleet"), "\(log)")
     }
   }
 

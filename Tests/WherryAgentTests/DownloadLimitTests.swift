@@ -52,6 +52,23 @@ import WherryTestSupport
     #expect(bench.worker.jobs.first?.job["bytesPerSecond"] == 70_000)
   }
 
+  @Test func headroomAndWhatTheBudgetLeavesGoToTheWorkers() throws {
+    let bench = try Self.configured {
+      $0.diskHeadroom = 12_345
+      $0.diskBudget = 300_000_000
+    }
+    var (component, bytes) = Self.component("a", "x")
+    component.artifacts[0].unarchive = .zip
+    bench.worker.blobs[component.artifacts[0].digest.description] = bytes
+    bench.order(bench.message(bench.plan([component]), generation: 1))
+    let jobs = bench.worker.jobs
+    #expect(jobs.first { $0.mode == .download }?.job["headroom"] == 12_345)
+    let item = jobs.first { $0.mode == .unpack }?.job["items"]?.arrayValue?.first
+    #expect(item?["headroom"] == 12_345)
+    let left = item?["bytesMaximum"]?.integerValue ?? 0
+    #expect((299_000_000...300_000_000).contains(left), "what is there already is not left: \(left)")
+  }
+
   // MARK: Disk
 
   @Test func aBudgetCountsWhatIsThereAlready() throws {
@@ -70,6 +87,7 @@ import WherryTestSupport
     let failure = try #require(bench.reports.last?.failure)
     #expect(bench.reports.last?.status == .failed && failure.code == "space.short")
     #expect(failure.message.contains("of the budget of 292 KiB are used"), "\(failure)")
+    #expect(failure.message.contains("nothing is there that only older states need"), "\(failure)")
     #expect(bench.worker.downloaded.count == 1, "nothing is begun that cannot be finished")
     #expect(bench.runner.alive == ["com.example.first.run"])
   }

@@ -115,7 +115,7 @@ import WherryWire
   @Test func aWorkerThatFailsOrIsCancelledIsReaped() throws {
     #expect(try events("exit 3") == [.ended(isSuccess: false, detail: "it exited with code 3")])
     #expect(
-      try events("sleep 1000", cancelling: true) == [.ended(isSuccess: false, detail: "it was ended by signal 9")])
+      try events("exec sleep 1000", cancelling: true) == [.ended(isSuccess: false, detail: "it was ended by signal 9")])
   }
 
   @Test func aWorkerThatSaysNothingMoreAndStaysIsEnded() throws {

@@ -15,11 +15,16 @@ struct TestImage {
   var blobs: [[UInt8]] { [config] + layers }
 
   init(_ layers: [[UInt8]], architecture: String = "amd64") {
+    self.init(
+      layers: layers,
+      config: [
+        "os": "linux", "architecture": .string(architecture),
+        "rootfs": ["type": "layers", "diff_ids": .array(layers.map { .string("\(SHA256.digest(of: $0))") })],
+      ])
+  }
+
+  init(layers: [[UInt8]], config: JSON) {
     self.layers = layers
-    let config: JSON = [
-      "os": "linux", "architecture": .string(architecture),
-      "rootfs": ["type": "layers", "diff_ids": .array(layers.map { .string("\(SHA256.digest(of: $0))") })],
-    ]
     self.config = config.canonicalBytes
     let manifest: JSON = [
       "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",

@@ -50,6 +50,23 @@ import WherryTransfer
     #expect(TestFile.read(directory.file("p")) == bytes)
   }
 
+  /// Only that it is not faster: how slow a machine is says nothing.
+  @Test func aRateIsKeptOverAllTransfersTogether() throws {
+    let bytes = [UInt8](repeating: 7, count: 3_000_000)
+    let server = LoopbackServer { .file(bytes, for: $0) }
+    defer { server.stop() }
+    var limited = policy
+    limited.bytesPerSecondMaximum = 2_000_000
+    limited.parallel = 2
+    let items = ["a", "b"].map { item(server, size: bytes.count, digest: SHA256.digest(of: bytes), name: $0) }
+    let clock = ContinuousClock()
+    let begin = clock.now
+    try Downloader(policy: limited).run(items) { _ in }
+    // 3 seconds; each transfer may begin with some pieces at full speed.
+    #expect(clock.now - begin > .seconds(1))
+    #expect(["a", "b"].allSatisfy { TestFile.read(directory.file($0)) == bytes })
+  }
+
   @Test func aCompletePartialNeedsNoNetwork() throws {
     let server = LoopbackServer { _ in LoopbackServer.Response(500) }
     defer { server.stop() }

@@ -51,6 +51,8 @@ package struct DownloadLimits: Hashable, Sendable {
   static func secondOfWeek(_ wall: Instant) -> Int64 {
     var seconds = time_t(wall.milliseconds / 1000)
     var parts = tm()
+    // Looks whether somebody moved the device to another zone; localtime_r does so once only.
+    tzset()
     localtime_r(&seconds, &parts)
     // tm_wday counts from Sunday.
     let day = Int64((parts.tm_wday + 6) % 7)

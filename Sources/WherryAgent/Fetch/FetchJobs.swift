@@ -8,6 +8,10 @@ struct FetchJobs {
   let account: UserAccount
   /// Over all transfers of one worker; nil = as fast as it goes.
   var bytesPerSecond: Int64?
+  /// Stays free on the disk; nil = as the worker has it.
+  var headroom: Int64?
+  /// What the disk budget leaves: no archive may become larger. Nil = there is no budget.
+  var bytesLeft: Int64?
 
   func download(_ items: [FetchWork.Download]) throws(Failure) -> JSON {
     var job: JSON = [
@@ -21,6 +25,7 @@ struct FetchJobs {
       "items": .array(Self.largestFirst(items, \.size).map(Self.item)),
     ]
     if let bytesPerSecond { job["bytesPerSecond"] = .integer(bytesPerSecond) }
+    if let headroom { job["headroom"] = .integer(headroom) }
     return job
   }
 
@@ -62,6 +67,10 @@ struct FetchJobs {
       }
     }
     guard !items.isEmpty else { return nil }
+    for index in items.indices {
+      if let headroom { items[index]["headroom"] = .integer(headroom) }
+      if let bytesLeft { items[index]["bytesMaximum"] = .integer(bytesLeft) }
+    }
     let job: JSON = ["items": .array(items), "parallel": 2, "waits": .bool(!work.downloads.isEmpty)]
     return job
   }

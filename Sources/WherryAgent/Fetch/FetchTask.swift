@@ -36,12 +36,13 @@ final class FetchTask {
 
   let generation: Generation
   private let work: FetchWork
-  private let jobs: FetchJobs
+  private var jobs: FetchJobs
   private let worker: any Worker
   /// Owner of artifacts.
   private let owner: UserAccount
   private let demands: Demands
-  private var hasCleared = false
+  /// What was removed since it fits without only; nil = not looked for.
+  private var cleared: Int?
   /// When the download window shuts.
   private var shutsAt: Instant?
   private var stage = Stage.beginning
@@ -187,13 +188,22 @@ final class FetchTask {
     let room = FetchWork.Room(
       free: disk.free, headroom: limits.diskHeadroom ?? DownloadLimits.headroom(of: disk.total),
       budget: limits.diskBudget.map { (used: used, maximum: $0) })
-    if let shortage = work.shortage(room, root: paths.root, generation: generation) {
-      let spare = hasCleared ? [] : demands.spare()
-      hasCleared = true
-      guard !spare.isEmpty else { throw shortage }
+    if var shortage = work.shortage(room, root: paths.root, generation: generation) {
+      let spare = cleared == nil ? demands.spare() : []
+      guard !spare.isEmpty else {
+        let count = cleared ?? 0
+        shortage.message +=
+          count == 0
+          ? "; nothing is there that only older states need"
+          : "; what only older states need (\(count) layers, blobs and artifacts) is removed already"
+        throw shortage
+      }
+      cleared = spare.count
       stage = .clearing(try moveAway(spare).map { TreeRemoval($0) })
       return
     }
+    jobs.headroom = room.headroom
+    jobs.bytesLeft = room.budget.map { max(0, $0.maximum - $0.used) }
     for directory in [paths.blobs, paths.incoming] { try Files.makeDirectory(directory, owner: jobs.account) }
     try Files.makeDirectory(paths.snapshots, mode: 0o700)
     try Files.makeDirectory(paths.artifacts)

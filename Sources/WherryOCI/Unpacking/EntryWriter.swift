@@ -8,6 +8,7 @@ final class EntryWriter {
   private let rules: UnpackRules
   private let problem: UnpackProblem
   private let bytesMaximum: Int64
+  private let headroom: Int64?
   private(set) var bytesWritten: Int64 = 0
   /// Modes and times of directories are set last: making entries in them changes the times, and a directory without
   /// the write bit would refuse its own content.
@@ -20,7 +21,8 @@ final class EntryWriter {
   private static let lookInterval: Int64 = 16 << 20
   private static let opaqueAttribute = "trusted.overlay.opaque"
 
-  init(tree: RootedTree, rules: UnpackRules, bytesMaximum: Int64, problem: UnpackProblem) {
+  init(tree: RootedTree, rules: UnpackRules, bytesMaximum: Int64, headroom: Int64?, problem: UnpackProblem) {
+    self.headroom = headroom
     self.tree = tree
     self.rules = rules
     self.bytesMaximum = bytesMaximum
@@ -118,7 +120,9 @@ final class EntryWriter {
   /// What is left for what runs is looked after while this writes: another layer may be unpacked at the same time, and
   /// neither knows of the other.
   private func lookAtDisk(at bytes: Int64) throws(Failure) {
-    guard let space = DiskSpace(descriptor: tree.root), space.usable > 0 else { throw problem.spaceFull() }
+    guard let space = DiskSpace(descriptor: tree.root), space.usable(leaving: headroom) > 0 else {
+      throw problem.spaceFull()
+    }
     lookAt = bytes + Self.lookInterval
   }
 

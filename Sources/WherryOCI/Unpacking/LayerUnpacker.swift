@@ -9,6 +9,8 @@ package struct LayerUnpacker {
     package var entriesMaximum = 1_000_000
     /// Of the uncompressed archive.
     package var bytesMaximum: Int64 = 16 << 30
+    /// Bytes that stay free on the disk; nil = as `DiskSpace` has it.
+    package var headroom: Int64?
     package init() {}
   }
 
@@ -66,7 +68,8 @@ package struct LayerUnpacker {
     _ reader: ArchiveReader, into root: Int32, rules: UnpackRules, bytesMaximum: Int64
   ) throws(Failure) -> Summary {
     let tree = RootedTree(root: root, followsLinks: rules.isLayer, problem: problem)
-    let writer = EntryWriter(tree: tree, rules: rules, bytesMaximum: bytesMaximum, problem: problem)
+    let writer = EntryWriter(
+      tree: tree, rules: rules, bytesMaximum: bytesMaximum, headroom: limits.headroom, problem: problem)
     var entries = 0
     while let entry = try reader.next() {
       entries += 1
@@ -82,6 +85,6 @@ package struct LayerUnpacker {
   /// Never more than the disk has, less a rest for what runs.
   private func bytesMaximum(in root: Int32) throws(Failure) -> Int64 {
     guard let space = DiskSpace(descriptor: root) else { throw problem.system("examined", ".") }
-    return min(limits.bytesMaximum, space.usable)
+    return min(limits.bytesMaximum, space.usable(leaving: limits.headroom))
   }
 }

@@ -153,20 +153,3 @@ struct ImageCommand: ParsableCommand {
     }
   }
 }
-
-/// A folder for blobs on their way from one registry to another.
-private struct TemporaryFolder {
-  let path: String
-
-  init() throws {
-    let base = Files.environment("TMPDIR") ?? "/tmp"
-    var template = Array("\(base)/wherry-image.XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw FileError("create a folder in", base) }
-    path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-  }
-
-  func remove() {
-    for name in (try? Files.list(path)) ?? [] { unlink("\(path)/\(name)") }
-    rmdir(path)
-  }
-}
