@@ -113,6 +113,9 @@ let package = Package(
     .executableTarget(
       name: "wherry-fetch",
       dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "WherryOCI", "WherryTransfer"], swiftSettings: strict),
+    .executableTarget(
+      name: "wherry-oci", dependencies: ["WherryJSON", "WherryModel", "WherryIsolation", "CIsolation"],
+      swiftSettings: strict),
     // One per workload, so its memory counts: static, and without the Swift runtime that SwiftPM links even into C.
     .executableTarget(
       name: "wherry-shim", dependencies: ["CIsolation"], cSettings: [.define("_GNU_SOURCE")],

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -67,6 +68,11 @@ static int limit(const struct wherry_op *op) {
   // Raising needs CAP_SYS_RESOURCE, which an agent inside a container does not have.
   if (wanted.rlim_max > now.rlim_max) wanted.rlim_max = now.rlim_max;
   if (wanted.rlim_cur > wanted.rlim_max) wanted.rlim_cur = wanted.rlim_max;
+  return setrlimit(op->numbers[0], &wanted) < 0 ? errno : 0;
+}
+
+static int exact_limit(const struct wherry_op *op) {
+  struct rlimit wanted = {.rlim_cur = op->numbers[1], .rlim_max = op->numbers[2]};
   return setrlimit(op->numbers[0], &wanted) < 0 ? errno : 0;
 }
 
@@ -132,14 +138,25 @@ static int run(const struct wherry_op *op) {
       return op->numbers[0] ? 0 : error;
     }
     case WHERRY_OP_LIMIT: return limit(op);
+    case WHERRY_OP_EXACT_LIMIT: return exact_limit(op);
+    case WHERRY_OP_UMASK: umask(op->numbers[0]); return 0;
+    case WHERRY_OP_PERSONALITY: return personality(op->numbers[0]) < 0 ? errno : 0;
+    case WHERRY_OP_DOMAIN_NAME:
+      return setdomainname(wherry_string(op, 1), strlen(wherry_string(op, 1))) < 0 ? errno : 0;
+    case WHERRY_OP_MEET_PARENT:
+    case WHERRY_OP_AWAIT_START:
+    case WHERRY_OP_TERMINAL: return wherry_bundle(op);
     case WHERRY_OP_CHANGE_DIRECTORY: return chdir(wherry_string(op, 1)) < 0 ? errno : 0;
     case WHERRY_OP_REOPEN_NULL: return reopen_null();
-    case WHERRY_OP_CLOSE_SLOTS:
-      return syscall(SYS_close_range, WHERRY_FD_REPORT + 1, ~0U, 0) < 0 ? errno : 0;
+    case WHERRY_OP_CLOSE_SLOTS: {
+      unsigned first = op->numbers[0] ? WHERRY_FD_CONSOLE : WHERRY_FD_REPORT + 1;
+      return syscall(SYS_close_range, first, ~0U, 0) < 0 ? errno : 0;
+    }
     case WHERRY_OP_EXECUTE: return execute(op);
     case WHERRY_OP_BOUNDING_SET:
     case WHERRY_OP_USER:
     case WHERRY_OP_CAPABILITIES:
+    case WHERRY_OP_CAPABILITY_SETS:
     case WHERRY_OP_NO_NEW_PRIVILEGES:
     case WHERRY_OP_SECCOMP: return wherry_privileges(op);
     default: return wherry_mounts(op);

@@ -30,8 +30,9 @@ static int make_directories(const char *path, mode_t mode, int only_parents) {
 
 // O_PATH, and no symbolic link anywhere on the way: an image whose /proc is a link must not choose what is mounted
 // where (CVE-2019-19921 and its kin).
-static int open_exactly(const char *path) {
-  struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+static int open_exactly(const char *path, int follows_links) {
+  struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
+  if (!follows_links) how.resolve |= RESOLVE_NO_SYMLINKS;
   return syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
 }
 
@@ -45,9 +46,13 @@ static int new_file_system(const char *type, const struct wherry_op *op, uint32_
   if (context < 0) return -errno;
   int result = 0;
   for (uint32_t i = first_option; i < op->strings && result == 0; i++) {
-    char option[256];
-    strncpy(option, wherry_string(op, i), sizeof option - 1);
-    option[sizeof option - 1] = 0;
+    char option[PATH_BYTES];
+    size_t length = strlen(wherry_string(op, i));
+    if (length >= sizeof option) {
+      result = -ENAMETOOLONG;
+      break;
+    }
+    memcpy(option, wherry_string(op, i), length + 1);
     char *value = strchr(option, '=');
     if (value) *value++ = 0;
     if (fsconfig(context, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, option, value, 0) < 0) result = -errno;
@@ -63,12 +68,12 @@ static int new_file_system(const char *type, const struct wherry_op *op, uint32_
 
 static int mount_new(const struct wherry_op *op) {
   const char *target = wherry_string(op, 2);
-  int directory = open_exactly(target);
+  int directory = open_exactly(target, op->numbers[2]);
   if (directory < 0 && errno == ENOENT) {
     if (op->numbers[1]) return 0;
     int error = make_directories(target, 0755, 0);
     if (error) return error;
-    directory = open_exactly(target);
+    directory = open_exactly(target, op->numbers[2]);
   }
   if (directory < 0) return op->numbers[1] ? 0 : errno;
   int tree = new_file_system(wherry_string(op, 1), op, 3, op->numbers[0]);
@@ -85,10 +90,19 @@ static int set_attributes(int fd, const char *path, uint64_t set, int recursivel
 }
 
 static int open_tree_into_slot(const struct wherry_op *op) {
-  int fd = open_tree(AT_FDCWD, wherry_string(op, 1), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (op->numbers[1] ? 0 : AT_RECURSIVE);
+  int fd = open_tree(AT_FDCWD, wherry_string(op, 1), flags);
   if (fd < 0) return errno;
   int error = dup3(fd, WHERRY_FD_SLOTS + op->numbers[0], O_CLOEXEC) < 0 ? errno : 0;
   close(fd);
+  return error;
+}
+
+static int new_tree_into_slot(const struct wherry_op *op) {
+  int tree = new_file_system(wherry_string(op, 1), op, 2, op->numbers[1]);
+  if (tree < 0) return -tree;
+  int error = dup3(tree, WHERRY_FD_SLOTS + op->numbers[0], O_CLOEXEC) < 0 ? errno : 0;
+  close(tree);
   return error;
 }
 
@@ -110,9 +124,23 @@ static int attach(const struct wherry_op *op) {
     target = open(path, O_PATH | O_CLOEXEC);
     if (target < 0) return errno;
   }
-  int error = op->numbers[1] ? set_attributes(tree, "", op->numbers[1], 1) : 0;
+  struct mount_attr attributes = {
+    .attr_set = op->numbers[1], .attr_clr = (uint32_t)op->numbers[2], .propagation = op->numbers[3]};
+  int is_flat = op->numbers[2] >> 32 & 1, error = 0;
+  if (attributes.attr_set || attributes.attr_clr || attributes.propagation) {
+    int flags = AT_EMPTY_PATH | (is_flat ? 0 : AT_RECURSIVE);
+    if (mount_setattr(tree, "", flags, &attributes, sizeof attributes) < 0) error = errno;
+  }
   if (!error) error = place(tree, target);
   close(target);
+  close(tree);
+  return error;
+}
+
+static int bind_over_itself(const char *path) {
+  int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  if (tree < 0) return errno;
+  int error = move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? errno : 0;
   close(tree);
   return error;
 }
@@ -167,9 +195,15 @@ static int make_node(const struct wherry_op *op) {
   int error = make_directories(path, 0755, 1);
   if (error) return error;
   mode_t mask_before = umask(0);
-  if (mknod(path, op->numbers[0], makedev(op->numbers[1], op->numbers[2])) < 0) error = errno;
+  dev_t device = makedev(op->numbers[1], op->numbers[2]);
+  if (mknod(path, op->numbers[0], device) < 0) error = errno;
   umask(mask_before);
-  if (!error && op->numbers[3] && chown(path, 0, op->numbers[3]) < 0) error = errno;
+  struct stat status;
+  if (error == EEXIST && lstat(path, &status) == 0 && (status.st_mode & S_IFMT) == (op->numbers[0] & S_IFMT) &&
+      (status.st_rdev == device || S_ISFIFO(status.st_mode))) {
+    error = 0;
+  }
+  if (!error && op->numbers[3] && lchown(path, op->numbers[3] >> 32, (uint32_t)op->numbers[3]) < 0) error = errno;
   return error;
 }
 
@@ -186,6 +220,12 @@ int wherry_mounts(const struct wherry_op *op) {
       int error = set_attributes(AT_FDCWD, wherry_string(op, 1), op->numbers[0], op->numbers[1] != 0);
       return error == ENOENT || error == ENOTDIR ? 0 : error;
     }
+    case WHERRY_OP_NEW_TREE: return new_tree_into_slot(op);
+    case WHERRY_OP_CHANGE_ROOT:
+      return chroot(wherry_string(op, 1)) < 0 || chdir("/") < 0 ? errno : 0;
+    case WHERRY_OP_ROOT_MOUNT: return bind_over_itself(wherry_string(op, 1));
+    case WHERRY_OP_TREE_PROPAGATION:
+      return mount(NULL, wherry_string(op, 1), NULL, op->numbers[0], NULL) < 0 ? errno : 0;
     case WHERRY_OP_MASK: return mask(op);
     case WHERRY_OP_SEAL: return seal(op->numbers[0]);
     case WHERRY_OP_READ_ONLY: return make_read_only(wherry_string(op, 1));

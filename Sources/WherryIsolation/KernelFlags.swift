@@ -6,6 +6,8 @@ enum Namespace {
   static let ipc: Int64 = 0x0800_0000
   static let pid: Int64 = 0x2000_0000
   static let network: Int64 = 0x4000_0000
+  static let user: Int64 = 0x1000_0000
+  static let time: Int64 = 0x80
 }
 
 struct MountAttributes: OptionSet, Hashable, Sendable, CustomStringConvertible {
@@ -14,6 +16,12 @@ struct MountAttributes: OptionSet, Hashable, Sendable, CustomStringConvertible {
   static let noSetuid = Self(rawValue: 2)
   static let noDevices = Self(rawValue: 4)
   static let noExecution = Self(rawValue: 8)
+  /// How access times are kept is one of several values, not a bit: 0 = relatively.
+  static let noAccessTimes = Self(rawValue: 0x10)
+  static let strictAccessTimes = Self(rawValue: 0x20)
+  static let accessTimesMask = Self(rawValue: 0x70)
+  static let noDirectoryAccessTimes = Self(rawValue: 0x80)
+  static let noSymbolicLinks = Self(rawValue: 0x0020_0000)
 
   var description: String {
     let names: [(Self, String)] = [

@@ -19,10 +19,12 @@ enum LaunchOperation: Hashable, Sendable {
   case loopbackUp
   case propagation(Propagation)
   case overlay(mountPoint: String, options: String)
-  case openTree(path: String, slot: Int)
+  /// `alone`: without what is mounted below it.
+  case openTree(path: String, slot: Int, alone: Bool = false)
   case pivotRoot(String)
-  case mount(type: String, target: String, MountAttributes, onlyIfThere: Bool, options: [String])
-  case attach(slot: Int, target: String, MountAttributes)
+  case mount(
+    type: String, target: String, MountAttributes, onlyIfThere: Bool, options: [String], followsLinks: Bool = false)
+  case attach(slot: Int, target: String, MountAttributes, change: MountChange = MountChange())
   case setAttributes(path: String, MountAttributes, recursively: Bool)
   /// `slot`: something below it is attached again before `seal` makes it read-only.
   case mask(path: String, slot: Int?)
@@ -30,7 +32,7 @@ enum LaunchOperation: Hashable, Sendable {
   case seal(slot: Int)
   case readOnly(path: String)
   case directory(path: String, mode: Int64)
-  case node(path: String, mode: Int64, major: Int64, minor: Int64, group: Int64)
+  case node(path: String, mode: Int64, major: Int64, minor: Int64, group: Int64, user: Int64 = 0)
   case symlink(to: String, path: String)
   case writeFile(path: String, text: String, mayFail: Bool)
   case limit(ResourceLimit, soft: Int64, hard: Int64)
@@ -41,9 +43,54 @@ enum LaunchOperation: Hashable, Sendable {
   case seccomp(filter: [UInt8])
   /// Input, output and errors, where they are the host's /dev/null, become the one of the present root.
   case reopenNull
-  case closeSlots
+  /// `waits`: what `awaitStart` needs stays open.
+  case closeSlots(waits: Bool = false)
   case changeDirectory(String)
   case execute(candidates: [String], arguments: [String], environment: [String])
+  // For bundles of OCI runtimes.
+  /// Waits until the parent has done its part, too.
+  case meetParent(Meeting)
+  /// Everything is ready; goes on when somebody connects, who is told of what fails from then on.
+  case awaitStart
+  case domainName(String)
+  case umask(Int64)
+  case capabilitySets(CapabilitySets)
+  case terminal(rows: Int64, columns: Int64, hasConsole: Bool)
+  case exactLimit(number: Int64, soft: Int64, hard: Int64)
+  /// A file system that is attached later.
+  case newTree(type: String, slot: Int, MountAttributes, options: [String])
+  case rootMount(String)
+  /// chroot(2), for who shares the mounts of others.
+  case changeRoot(String)
+  case treePropagation(path: String, flags: Int64)
+  case personality(Int64)
+
+  /// What the parent is told; the numbers are only its and the child's.
+  enum Meeting: Int64, Hashable, Sendable {
+    /// It is in its new namespaces; the parent maps users and moves it into cgroups.
+    case born = 1
+    /// Namespaces are as they shall be, the root is the host's still: hooks run.
+    case furnished = 2
+    case ready = 3
+  }
+}
+
+/// What an attached mount is to be beside the attributes that it gets.
+struct MountChange: Hashable, Sendable {
+  var cleared: MountAttributes = []
+  /// MS_SHARED, …; 0 = as it comes.
+  var propagation: Int64 = 0
+  /// For the mount itself only, not what lies below it.
+  var isFlat = false
+}
+
+/// capabilities(7), as masks.
+struct CapabilitySets: Hashable, Sendable {
+  var bounding: UInt64 = 0
+  var permitted: UInt64 = 0
+  var effective: UInt64 = 0
+  var inheritable: UInt64 = 0
+  var ambient: UInt64 = 0
 }
 
 extension LaunchOperation {
@@ -79,14 +126,17 @@ extension LaunchOperation {
       Encoded(WHERRY_OP_WRITE_FILE, [path, text], numbers: [mayFail ? 1 : 0])
     case .limit(let limit, let soft, let hard): Encoded(WHERRY_OP_LIMIT, numbers: [limit.rawValue, soft, hard])
     case .reopenNull: Encoded(WHERRY_OP_REOPEN_NULL)
-    case .closeSlots: Encoded(WHERRY_OP_CLOSE_SLOTS)
+    case .closeSlots(let waits): Encoded(WHERRY_OP_CLOSE_SLOTS, numbers: [waits ? 1 : 0])
     case .changeDirectory(let path): Encoded(WHERRY_OP_CHANGE_DIRECTORY, [path])
     case .execute(let candidates, let arguments, let environment):
       Encoded(
         WHERRY_OP_EXECUTE, candidates + arguments + environment,
         numbers: [Int64(candidates.count), Int64(arguments.count), Int64(environment.count)])
-    case .boundingSet, .user, .capabilities, .noNewPrivileges, .seccomp: encodedPrivileges
-    case .propagation, .overlay, .openTree, .pivotRoot, .mount, .attach, .setAttributes, .mask, .seal, .readOnly,
+    case .boundingSet, .user, .capabilities, .capabilitySets, .noNewPrivileges, .seccomp: encodedPrivileges
+    case .meetParent, .awaitStart, .domainName, .umask, .terminal, .exactLimit, .newTree, .personality:
+      encodedForBundles
+    case .rootMount, .changeRoot, .treePropagation, .propagation, .overlay, .openTree, .pivotRoot, .mount, .attach,
+      .setAttributes, .mask, .seal, .readOnly,
       .directory, .node, .symlink:
       encodedMounts
     }
@@ -101,22 +151,53 @@ extension LaunchOperation {
         blob: groups.flatMap { group in withUnsafeBytes(of: group) { Array($0) } })
     case .capabilities(let effective, let ambient):
       Encoded(WHERRY_OP_CAPABILITIES, numbers: [Int64(bitPattern: effective), Int64(bitPattern: ambient)])
+    case .capabilitySets(let sets):
+      Encoded(
+        WHERRY_OP_CAPABILITY_SETS,
+        numbers: [sets.permitted, sets.inheritable, sets.ambient, sets.effective].map { Int64(bitPattern: $0) })
     case .noNewPrivileges: Encoded(WHERRY_OP_NO_NEW_PRIVILEGES)
     case .seccomp(let filter): Encoded(WHERRY_OP_SECCOMP, blob: filter)
     default: preconditionFailure("not about privileges: \(self)")
     }
   }
 
+  private var encodedForBundles: Encoded {
+    switch self {
+    case .meetParent(let meeting): Encoded(WHERRY_OP_MEET_PARENT, numbers: [meeting.rawValue])
+    case .awaitStart: Encoded(WHERRY_OP_AWAIT_START, numbers: [Meeting.ready.rawValue])
+    case .domainName(let name): Encoded(WHERRY_OP_DOMAIN_NAME, [name])
+    case .umask(let mask): Encoded(WHERRY_OP_UMASK, numbers: [mask])
+    case .terminal(let rows, let columns, let hasConsole):
+      Encoded(WHERRY_OP_TERMINAL, numbers: [rows, columns, hasConsole ? 1 : 0])
+    case .exactLimit(let number, let soft, let hard):
+      Encoded(WHERRY_OP_EXACT_LIMIT, numbers: [number, soft, hard])
+    case .newTree(let type, let slot, let attributes, let options):
+      Encoded(WHERRY_OP_NEW_TREE, [type] + options, numbers: [Int64(slot), attributes.rawValue])
+    case .personality(let number): Encoded(WHERRY_OP_PERSONALITY, numbers: [number])
+    default: preconditionFailure("not for bundles alone: \(self)")
+    }
+  }
+
   private var encodedMounts: Encoded {
     switch self {
+    case .changeRoot(let path): Encoded(WHERRY_OP_CHANGE_ROOT, [path])
+    case .rootMount(let path): Encoded(WHERRY_OP_ROOT_MOUNT, [path])
+    case .treePropagation(let path, let flags): Encoded(WHERRY_OP_TREE_PROPAGATION, [path], numbers: [flags])
     case .propagation(let kind): Encoded(WHERRY_OP_PROPAGATION, numbers: [kind.rawValue])
     case .overlay(let mountPoint, let options): Encoded(WHERRY_OP_OVERLAY, [mountPoint, options])
-    case .openTree(let path, let slot): Encoded(WHERRY_OP_OPEN_TREE, [path], numbers: [Int64(slot)])
+    case .openTree(let path, let slot, let alone):
+      Encoded(WHERRY_OP_OPEN_TREE, [path], numbers: [Int64(slot), alone ? 1 : 0])
     case .pivotRoot(let path): Encoded(WHERRY_OP_PIVOT_ROOT, [path])
-    case .mount(let type, let target, let attributes, let onlyIfThere, let options):
-      Encoded(WHERRY_OP_MOUNT, [type, target] + options, numbers: [attributes.rawValue, onlyIfThere ? 1 : 0])
-    case .attach(let slot, let target, let attributes):
-      Encoded(WHERRY_OP_ATTACH, [target], numbers: [Int64(slot), attributes.rawValue])
+    case .mount(let type, let target, let attributes, let onlyIfThere, let options, let followsLinks):
+      Encoded(
+        WHERRY_OP_MOUNT, [type, target] + options,
+        numbers: [attributes.rawValue, onlyIfThere ? 1 : 0, followsLinks ? 1 : 0])
+    case .attach(let slot, let target, let attributes, let change):
+      Encoded(
+        WHERRY_OP_ATTACH, [target],
+        numbers: [
+          Int64(slot), attributes.rawValue, change.cleared.rawValue | (change.isFlat ? 1 << 32 : 0), change.propagation,
+        ])
     case .setAttributes(let path, let attributes, let recursively):
       Encoded(WHERRY_OP_SET_ATTRIBUTES, [path], numbers: [attributes.rawValue, recursively ? 1 : 0])
     case .mask(let path, let slot):
@@ -124,8 +205,8 @@ extension LaunchOperation {
     case .seal(let slot): Encoded(WHERRY_OP_SEAL, numbers: [Int64(slot)])
     case .readOnly(let path): Encoded(WHERRY_OP_READ_ONLY, [path])
     case .directory(let path, let mode): Encoded(WHERRY_OP_DIRECTORY, [path], numbers: [mode])
-    case .node(let path, let mode, let major, let minor, let group):
-      Encoded(WHERRY_OP_NODE, [path], numbers: [mode, major, minor, group])
+    case .node(let path, let mode, let major, let minor, let group, let user):
+      Encoded(WHERRY_OP_NODE, [path], numbers: [mode, major, minor, user << 32 | group])
     case .symlink(let text, let path): Encoded(WHERRY_OP_SYMLINK, [text, path])
     default: preconditionFailure("not about mounts: \(self)")
     }

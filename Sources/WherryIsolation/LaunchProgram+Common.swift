@@ -113,7 +113,7 @@ extension LaunchProgram {
     }
     // Before anything that a recipe or an image names is entered: /proc/self/fd would lead to what is open here, which
     // lies outside of the root (CVE-2024-21626).
-    add("close what is open", .closeSlots)
+    add("close what is open", .closeSlots())
     // As the user, so that root's rights do not reach into a directory that the user may not enter.
     add("change to the working directory", .changeDirectory(spec.workingDirectory))
     guard !spec.isPrivileged else { return }
@@ -121,14 +121,17 @@ extension LaunchProgram {
     if let filter = context.seccompFilter { add("load the seccomp filter", .seccomp(filter: filter)) }
   }
 
+  /// Where a program of that name may be.
+  static func candidates(_ name: String, _ environment: [String]) -> [String] {
+    guard !name.contains("/") else { return [name] }
+    let path = environment.last { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) }
+    let directories = (path ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").split(separator: ":")
+    return directories.map { "\($0)/\(name)" }
+  }
+
   mutating func addExecution(_ arguments: [String], environment: [String]) {
     let name = arguments.first ?? ""
-    var candidates = [name]
-    if !name.contains("/") {
-      let path = environment.last { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) }
-      let directories = (path ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").split(separator: ":")
-      candidates = directories.map { "\($0)/\(name)" }
-    }
+    let candidates = Self.candidates(name, environment)
     add("execute \(name)", .execute(candidates: candidates, arguments: arguments, environment: environment))
   }
 }

@@ -271,7 +271,11 @@ extension OnRealParts.StoryTests {
   // MARK: 1. Restart loses nothing
 
   private func restartedService(_ fleet: TestFleet) throws {
-    let devices = try fleet.succeed(["wherry", "device", "list"]).output
+    var devices = ""
+    try Command.eventually("nothing is under way any more") {
+      devices = try fleet.succeed(["wherry", "device", "list"]).output
+      return devices.components(separatedBy: " committed").count == 1 + Self.kiosks.count
+    }
     fleet.killService()
     for device in Self.kiosks { #expect(try fleet.page(device).contains("com.example.web 2.0.0")) }
     try fleet.startService()

@@ -2,10 +2,9 @@
 // (WherryIsolation/LaunchProgram*.swift), which writes them down as a flat program; this module carries it out in
 // order and says which step failed. Nothing here allocates, and nothing here knows what a container is.
 #pragma once
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "network.h"
 
 #include "network.h"
 
@@ -14,6 +13,10 @@
 #define WHERRY_FD_LINK 3
 #define WHERRY_FD_PROGRAM 4
 #define WHERRY_FD_LISTENER 5
+// In the child of an OCI runtime: where it meets its parent, where `start` will find it, and where its terminal goes.
+#define WHERRY_FD_PARENT 4
+#define WHERRY_FD_START 5
+#define WHERRY_FD_CONSOLE 6
 // In the child: where failures are reported, and the first of the slots that keep directories and detached mounts.
 #define WHERRY_FD_REPORT 3
 #define WHERRY_FD_SLOTS 64
@@ -45,11 +48,13 @@ enum wherry_op_code {
   WHERRY_OP_LOOPBACK_UP = 6,
   WHERRY_OP_PROPAGATION = 7,   // n0 = MS_… flags for the whole tree
   WHERRY_OP_OVERLAY = 8,       // s1 = mount point, s2 = options
-  WHERRY_OP_OPEN_TREE = 9,     // s1 = path, n0 = slot: a detached recursive copy of the mounts there
+  WHERRY_OP_OPEN_TREE = 9,     // s1 = path, n0 = slot: a detached recursive copy of the mounts there, n1 = 1: without
+                               // those below it
   WHERRY_OP_PIVOT_ROOT = 10,   // s1 = new root; the old one is gone afterwards
   WHERRY_OP_MOUNT = 11,        // s1 = type, s2 = target (made when missing, no links on the way), s3… = options,
-                               // n0 = MOUNT_ATTR_…, n1 = 1: only if the target is there
+                               // n0 = MOUNT_ATTR_…, n1 = 1: only if the target is there, n2 = 1: links are followed
   WHERRY_OP_ATTACH = 12,       // n0 = slot, s1 = target (made when missing), n1 = MOUNT_ATTR_… to set, all the way down
+                               // unless n2 has bit 32, n2 = to clear, n3 = MS_… propagation or 0
   WHERRY_OP_SET_ATTRIBUTES = 13,  // s1 = path, if there, n0 = MOUNT_ATTR_… to set,
                                // n1 = 1: all the way down
   WHERRY_OP_MASK = 14,         // s1 = path, if there: nothing can be read there any more; s2… = key=value for the
@@ -57,7 +62,8 @@ enum wherry_op_code {
   WHERRY_OP_SEAL = 29,         // n0 = slot of a mask, if there is one: read-only from now on
   WHERRY_OP_READ_ONLY = 15,    // s1 = path, if there: bound over itself, read-only
   WHERRY_OP_DIRECTORY = 16,    // s1 = path, n0 = mode; parents are made
-  WHERRY_OP_NODE = 17,         // s1 = path, n0 = mode with type, n1 = major, n2 = minor, n3 = group
+  WHERRY_OP_NODE = 17,         // s1 = path, n0 = mode with type, n1 = major, n2 = minor, n3 = group and, above bit 32,
+                               // user; one that is there already is as good
   WHERRY_OP_SYMLINK = 18,      // s1 = what it says, s2 = path
   WHERRY_OP_WRITE_FILE = 19,   // s1 = path, s2 = text, n0 = 1: a refusal does not matter
   WHERRY_OP_LIMIT = 20,        // n0 = RLIMIT_…, n1 = soft, n2 = hard; never above the hard limit inherited
@@ -67,8 +73,22 @@ enum wherry_op_code {
   WHERRY_OP_NO_NEW_PRIVILEGES = 24,
   WHERRY_OP_SECCOMP = 25,      // blob = struct sock_filter[]
   WHERRY_OP_CHANGE_DIRECTORY = 26,  // s1
-  WHERRY_OP_CLOSE_SLOTS = 28,  // everything that was opened on the way here
+  WHERRY_OP_CLOSE_SLOTS = 28,  // everything that was opened on the way here; n0 = 1: but for what AWAIT_START needs
   WHERRY_OP_REOPEN_NULL = 30,  // the first three descriptors, where they are the null device: this root's own
+  // What an OCI runtime needs beside.
+  WHERRY_OP_MEET_PARENT = 31,  // n0 = number: tells it to the parent and waits for its word
+  WHERRY_OP_DOMAIN_NAME = 32,  // s1
+  WHERRY_OP_UMASK = 33,        // n0
+  WHERRY_OP_CAPABILITY_SETS = 34,  // n0 = permitted, n1 = inheritable, n2 = ambient, n3 = effective
+  WHERRY_OP_AWAIT_START = 35,  // n0 as above; then waits for a connection, to which failures are reported from now on
+  WHERRY_OP_TERMINAL = 36,     // n0 = rows, n1 = columns: a terminal of its own, whose other end goes to the console
+  WHERRY_OP_EXACT_LIMIT = 37,  // as LIMIT, but refused where it cannot be kept
+  WHERRY_OP_NEW_TREE = 38,     // s1 = type, s2… = options, n0 = slot, n1 = MOUNT_ATTR_…: a new file system, attached
+                               // nowhere yet
+  WHERRY_OP_ROOT_MOUNT = 39,   // s1 = path, bound over itself so that it can become the root
+  WHERRY_OP_TREE_PROPAGATION = 40,  // s1 = path, n0 = MS_… flags
+  WHERRY_OP_PERSONALITY = 41,  // n0
+  WHERRY_OP_CHANGE_ROOT = 42,  // s1
   WHERRY_OP_EXECUTE = 27,      // n0 = candidate paths, n1 = arguments, n2 = environment; strings in that order
 
   // For the shim; carried out before the clone.
@@ -124,6 +144,35 @@ void wherry_launch(const struct wherry_program *program);
 /// The parts of wherry_launch; each gives 0 or an errno.
 int wherry_mounts(const struct wherry_op *op);
 int wherry_privileges(const struct wherry_op *op);
+int wherry_bundle(const struct wherry_op *op);
+
+// What the child of an OCI runtime is cloned with; -1 = none.
+struct wherry_birth {
+  uint64_t namespaces;  // CLONE_NEW…
+  int cgroup;
+  int slot;             // becomes slot 0
+  int report;
+  int parent;
+  int start;
+  int console;
+};
+
+/// The child carries the program out, with its standard streams as they are. Gives its pid, or -1 with errno.
+int wherry_give_birth(const struct wherry_program *program, const struct wherry_birth *birth, int *pidfd);
+/// Executes a program within those namespaces of a process, with `input` as its input. Gives its pid, or -1 with errno.
+int wherry_spawn_within(int pidfd, uint64_t namespaces, const char *path, char *const argv[], char *const envp[],
+                        int input);
+/// setns(2) and unshare(2) of the calling process. 0 or an errno.
+int wherry_enter(int descriptor, uint64_t namespaces);
+int wherry_part_from(uint64_t namespaces);
+int wherry_pidfd_open(int pid);
+/// A listening stream socket; the descriptor that the first who connects sends (unix(7), SCM_RIGHTS).
+int wherry_listen_stream(const char *path);
+int wherry_receive_descriptor(int listener);
+/// signalfd(2), and the number of the next signal or 0.
+int wherry_signal_descriptor(const sigset_t *set);
+int wherry_next_signal(int fd);
+int wherry_pidfd_send_signal(int pidfd, int signal);
 
 // The agent's side, where Swift cannot reach: variadic calls and macros of <sys/socket.h> and <fcntl.h>. Each gives a
 // descriptor (all of them CLOEXEC) or -1 with errno.

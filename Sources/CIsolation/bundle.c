@@ -1,0 +1,228 @@
+// How a container of an OCI runtime is born, and how it meets those who made it: its parent, which is `create` and
+// ends when everything is ready, and later `start`. The C here makes no decisions either: the program says when.
+#include "CIsolation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+static int tell(int fd, char number) {
+  // The parent may be gone: that is no reason to be ended by a signal.
+  return send(fd, &number, 1, MSG_NOSIGNAL) == 1 ? 0 : errno;
+}
+
+static int hear(int fd) {
+  char word;
+  ssize_t count;
+  while ((count = recv(fd, &word, 1, 0)) < 0 && errno == EINTR) {}
+  return count == 1 ? 0 : count == 0 ? EPIPE : errno;
+}
+
+static int await_start(int64_t number) {
+  int error = tell(WHERRY_FD_PARENT, number);
+  if (error) return error;
+  close(WHERRY_FD_PARENT);
+  close(WHERRY_FD_REPORT);
+  fcntl(WHERRY_FD_START, F_SETFL, 0);
+  for (;;) {
+    int connection = accept4(WHERRY_FD_START, NULL, NULL, SOCK_CLOEXEC);
+    if (connection < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
+    if (connection < 0) return errno;
+    // Whoever connects and goes away again has not started anything.
+    if (hear(connection) == 0) {
+      close(WHERRY_FD_START);
+      // It may have got that number already, which nobody uses any more.
+      if (connection == WHERRY_FD_REPORT) return 0;
+      error = dup3(connection, WHERRY_FD_REPORT, O_CLOEXEC) < 0 ? errno : 0;
+      close(connection);
+      return error;
+    }
+    close(connection);
+  }
+}
+
+static int send_descriptor(int socket, int fd) {
+  char name[] = "/dev/pts/ptmx";
+  struct iovec part = {.iov_base = name, .iov_len = sizeof name - 1};
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {0};
+  struct msghdr message = {
+    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+// /dev/console is what programs look for when they want to talk to a person.
+static int show_console(int slave) {
+  int console = open("/dev/console", O_CREAT | O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0666);
+  if (console >= 0) close(console);
+  int tree = open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  if (tree < 0) return errno;
+  int error = move_mount(tree, "", AT_FDCWD, "/dev/console", MOVE_MOUNT_F_EMPTY_PATH) < 0 ? errno : 0;
+  close(tree);
+  return error;
+}
+
+static int make_terminal(const struct wherry_op *op) {
+  int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), unlocked = 0;
+  if (master < 0) return errno;
+  if (ioctl(master, TIOCSPTLCK, &unlocked) < 0) return errno;
+  int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (slave < 0) return errno;
+  struct winsize size = {.ws_row = op->numbers[0], .ws_col = op->numbers[1]};
+  if ((size.ws_row || size.ws_col) && ioctl(slave, TIOCSWINSZ, &size) < 0) return errno;
+  int error = op->numbers[2] ? show_console(slave) : 0;
+  if (!error) error = send_descriptor(WHERRY_FD_CONSOLE, master);
+  if (!error && ioctl(slave, TIOCSCTTY, 0) < 0) error = errno;
+  for (int fd = 0; fd <= 2 && !error; fd++) {
+    if (dup2(slave, fd) < 0) error = errno;
+  }
+  close(slave);
+  close(master);
+  close(WHERRY_FD_CONSOLE);
+  return error;
+}
+
+int wherry_bundle(const struct wherry_op *op) {
+  switch (op->code) {
+    case WHERRY_OP_MEET_PARENT: {
+      int error = tell(WHERRY_FD_PARENT, op->numbers[0]);
+      return error ? error : hear(WHERRY_FD_PARENT);
+    }
+    case WHERRY_OP_AWAIT_START: return await_start(op->numbers[0]);
+    case WHERRY_OP_TERMINAL: return make_terminal(op);
+    default: return ENOSYS;
+  }
+}
+
+static void reset_signals(void) {
+  for (int number = 1; number < 65; number++) signal(number, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+// First all of them out of the way, then each to its place.
+static void place_descriptors(const struct wherry_birth *birth) {
+  enum { ASIDE = 512 };
+  const int from[] = {birth->report, birth->parent, birth->start, birth->console, birth->slot};
+  const int to[] = {WHERRY_FD_REPORT, WHERRY_FD_PARENT, WHERRY_FD_START, WHERRY_FD_CONSOLE, WHERRY_FD_SLOTS};
+  for (int i = 0; i < 5; i++) {
+    if (from[i] >= 0) dup3(from[i], ASIDE + i, O_CLOEXEC);
+  }
+  for (int i = 0; i < 5; i++) close(to[i]);
+  for (int i = 0; i < 5; i++) {
+    if (from[i] < 0) continue;
+    dup3(ASIDE + i, to[i], O_CLOEXEC);
+    close(ASIDE + i);
+  }
+  // Whatever else is open, known or not, ends at execve.
+  syscall(SYS_close_range, WHERRY_FD_REPORT, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+}
+
+static void child(const struct wherry_program *program, const struct wherry_birth *birth) {
+  place_descriptors(birth);
+  reset_signals();
+  // Until execve this is the runtime, seen from inside: nobody there shall look into it.
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  setsid();
+  umask(022);
+  wherry_launch(program);
+  _exit(126);
+}
+
+int wherry_give_birth(const struct wherry_program *program, const struct wherry_birth *birth, int *pidfd) {
+  struct clone_args how = {
+    .flags = birth->namespaces | CLONE_PIDFD, .pidfd = (uintptr_t)pidfd, .exit_signal = SIGCHLD};
+  if (birth->cgroup >= 0) {
+    how.flags |= CLONE_INTO_CGROUP;
+    how.cgroup = birth->cgroup;
+  }
+  pid_t pid = syscall(SYS_clone3, &how, sizeof how);
+  if (pid == 0) child(program, birth);
+  return pid;
+}
+
+int wherry_spawn_within(int pidfd, uint64_t namespaces, const char *path, char *const argv[], char *const envp[],
+                        int input) {
+  pid_t pid = fork();
+  if (pid != 0) return pid;
+  reset_signals();
+  if (pidfd >= 0 && namespaces && setns(pidfd, namespaces) < 0) _exit(125);
+  if (input >= 0) dup2(input, 0);
+  // What hooks print is for people, and not the answer of the command.
+  dup2(2, 1);
+  syscall(SYS_close_range, 3, ~0U, 0);
+  execve(path, argv, envp);
+  _exit(127);
+}
+
+int wherry_enter(int descriptor, uint64_t namespaces) { return setns(descriptor, namespaces) < 0 ? errno : 0; }
+int wherry_part_from(uint64_t namespaces) { return unshare(namespaces) < 0 ? errno : 0; }
+int wherry_pidfd_open(int pid) { return syscall(SYS_pidfd_open, pid, 0); }
+int wherry_pidfd_send_signal(int pidfd, int signal) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? errno : 0;
+}
+
+// For the one who sits at a terminal himself.
+
+int wherry_listen_stream(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  strcpy(address.sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 1) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+int wherry_receive_descriptor(int listener) {
+  int socket = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+  if (socket < 0) return -1;
+  char name[256];
+  struct iovec part = {.iov_base = name, .iov_len = sizeof name};
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {0};
+  struct msghdr message = {
+    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  int fd = -1;
+  if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) > 0) {
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_type == SCM_RIGHTS) memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  }
+  close(socket);
+  return fd;
+}
+
+int wherry_signal_descriptor(const sigset_t *set) { return signalfd(-1, set, SFD_CLOEXEC); }
+
+int wherry_next_signal(int fd) {
+  struct signalfd_siginfo info;
+  return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+}

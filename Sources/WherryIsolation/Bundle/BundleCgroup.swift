@@ -1,0 +1,173 @@
+import Glibc
+import WherryJSON
+import WherryModel
+
+/// The cgroups of one container, in every hierarchy of the host, whatever mix of v1 and v2 that is.
+package struct BundleCgroup: Sendable {
+  /// v1 hierarchies by the name of their directory: `memory`, `cpu,cpuacct`, `systemd`.
+  let legacy: [(name: String, mount: String)]
+  /// Mount point of the v2 tree.
+  let unified: String?
+  /// From the roots of the hierarchies, with a slash in front.
+  package let path: String
+
+  /// - Parameters:
+  ///   - path: as `cgroupsPath` has it; a relative one is relative to the roots.
+  ///   - root: where hierarchies are mounted.
+  package init(path: String, root: String = "/sys/fs/cgroup") {
+    let parts = path.split(separator: "/").filter { $0 != "." && $0 != ".." }
+    self.path = "/" + parts.joined(separator: "/")
+    if Files.exists(root + "/cgroup.controllers") {
+      unified = root
+      legacy = []
+      return
+    }
+    var found: [(name: String, mount: String)] = []
+    var unified: String?
+    for name in Files.names(in: root) {
+      let directory = "\(root)/\(name)"
+      var status = stat()
+      // `cpu` may be a link to `cpu,cpuacct`: one hierarchy is joined once.
+      guard lstat(directory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { continue }
+      if Files.exists(directory + "/cgroup.controllers") {
+        unified = directory
+      } else if Files.exists(directory + "/tasks") {
+        found.append((name, directory))
+      }
+    }
+    legacy = found
+    self.unified = unified
+  }
+
+  var unifiedDirectory: String? { unified.map { $0 + path } }
+  package var directories: [String] { legacy.map { $0.mount + path } + [unifiedDirectory].compactMap { $0 } }
+  var joinFiles: [String] { legacy.map { "\($0.mount)\(path)/tasks" } }
+
+  /// Where a v1 controller's files of this container are.
+  func directory(of controller: String) -> String? {
+    legacy.first { $0.name.split(separator: ",").contains(Substring(controller)) }.map { $0.mount + path }
+  }
+
+  package func create() throws(Failure) {
+    for (_, mount) in legacy { try make(mount) }
+    guard let unified else { return }
+    delegate(below: unified)
+    try make(unified)
+  }
+
+  private func make(_ mount: String) throws(Failure) {
+    var directory = mount
+    for part in path.split(separator: "/") {
+      let parent = directory
+      directory += "/\(part)"
+      guard mkdir(directory, 0o755) == 0 || errno == EEXIST else { throw Self.failure(directory, errno) }
+      // A cpuset without processors takes no process in.
+      for file in ["cpuset.cpus", "cpuset.mems"] where Files.exists("\(directory)/\(file)") {
+        guard mount != unified, (Files.text("\(directory)/\(file)") ?? "").allSatisfy({ $0 == "\n" }) else { continue }
+        Files.write(Array((Files.text("\(parent)/\(file)") ?? "").utf8), to: "\(directory)/\(file)", flags: O_WRONLY)
+      }
+    }
+  }
+
+  /// On v2 a controller reaches a cgroup only when every ancestor hands it down.
+  private func delegate(below unified: String) {
+    let names = (Files.text(unified + "/cgroup.controllers") ?? "").split { $0 == " " || $0 == "\n" }
+    var directory = unified
+    for part in path.split(separator: "/") {
+      for name in names {
+        Files.write(Array("+\(name)".utf8), to: directory + "/cgroup.subtree_control", flags: O_WRONLY)
+      }
+      directory += "/\(part)"
+      mkdir(directory, 0o755)
+    }
+  }
+
+  static func failure(_ place: String, _ number: Int32) -> Failure {
+    Failure(
+      .start, code: "workload.cgroup", message: "the cgroup \(place) cannot be made: \(sentence(ofErrno: number))",
+      remedy: "run as root with a writable cgroup file system, or name another cgroupsPath")
+  }
+
+  package var processes: [Int32] {
+    var found: Set<Int32> = []
+    for directory in directories {
+      found.formUnion((Files.text(directory + "/cgroup.procs") ?? "").split(separator: "\n").compactMap { Int32($0) })
+    }
+    return found.sorted()
+  }
+
+  /// To everything in it.
+  package func signal(_ number: Int32) {
+    if number == SIGKILL, let directory = unifiedDirectory,
+      Files.write(Array("1".utf8), to: directory + "/cgroup.kill", flags: O_WRONLY) == 0
+    {
+      return
+    }
+    for process in processes { kill(process, number) }
+  }
+
+  /// True = it is not there (any more). Processes leave a cgroup a moment after they end.
+  package func remove() -> Bool { directories.map(Self.remove).allSatisfy { $0 } }
+
+  private static func remove(_ directory: String) -> Bool {
+    if rmdir(directory) == 0 || errno == ENOENT { return true }
+    for name in Files.names(in: directory) where Files.exists("\(directory)/\(name)/cgroup.procs") {
+      if !remove("\(directory)/\(name)") { return false }
+    }
+    return rmdir(directory) == 0 || errno == ENOENT
+  }
+
+  /// Stops everything in it where it is, or lets it go on.
+  package func freeze(_ isFrozen: Bool) throws(Failure) {
+    let (file, value) =
+      if let directory = directory(of: "freezer") {
+        ("\(directory)/freezer.state", isFrozen ? "FROZEN" : "THAWED")
+      } else { ("\(unifiedDirectory ?? "")/cgroup.freeze", isFrozen ? "1" : "0") }
+    let error = Files.write(Array(value.utf8), to: file, flags: O_WRONLY)
+    guard error == 0 else {
+      throw Failure(
+        .start, code: "workload.freeze", message: "\(file) does not take \(value): \(sentence(ofErrno: error))",
+        remedy: "use a kernel with the freezer")
+    }
+  }
+
+  package var isFrozen: Bool {
+    if let directory = directory(of: "freezer") {
+      return (Files.text("\(directory)/freezer.state") ?? "").hasPrefix("FR")
+    }
+    return unifiedDirectory.flatMap { Files.text($0 + "/cgroup.freeze") }?.hasPrefix("1") ?? false
+  }
+
+  /// - Parameter devices: whether to apply what is said of devices, and that alone. It comes last: what the container
+  ///   gets in /dev has to be made before.
+  package func apply(_ resources: JSON, devices: Bool) throws(Failure) {
+    let settings: [BundleSetting]
+    do throws(JSONShapeError) {
+      settings = try BundleResources(JSONCursor(resources, path: "/linux/resources"), for: self).settings()
+    } catch { throw BundleProgram.refusal("\(error)", "mend it in config.json") }
+    for setting in settings where (setting.name == "devices") == devices {
+      guard let file = setting.file else {
+        throw BundleProgram.refusal(
+          "\(setting.name) cannot be limited: this host has no such cgroup controller",
+          "boot with the controller, or leave the limit out")
+      }
+      let error = Files.write(Array(setting.value.utf8), to: file, flags: O_WRONLY)
+      guard error == 0 || setting.isOptional else {
+        throw Failure(
+          .start, code: "workload.limit",
+          message: "\(setting.value) is refused by \(file): \(sentence(ofErrno: error))",
+          remedy: "choose a limit that this host can keep")
+      }
+    }
+  }
+}
+
+/// One line for one file of a cgroup.
+struct BundleSetting: Hashable, Sendable {
+  /// As config.json calls it.
+  var name: String
+  /// nil = the host has not got the controller.
+  var file: String?
+  var value: String
+  var isOptional = false
+}

@@ -1,0 +1,70 @@
+import CIsolation
+import Glibc
+import WherryJSON
+import WherryModel
+
+/// Runs what a bundle wants run at certain points of a container's life (runtime-spec, config.md, "POSIX-platform
+/// Hooks").
+struct BundleHooks {
+  /// As the hook reads it from its input.
+  let state: JSON
+  /// Of the container; -1 = hooks run where the runtime does.
+  var process: Int32 = -1
+  var namespaces: Int64 = 0
+
+  func run(_ hooks: [Bundle.Hook], _ name: String) throws(Failure) {
+    for hook in hooks { try run(hook, name) }
+  }
+
+  private func run(_ hook: Bundle.Hook, _ name: String) throws(Failure) {
+    var pipes: [Int32] = [0, 0]
+    guard pipe(&pipes) == 0 else { throw Self.failure(hook, name, "no pipe: \(sentence(ofErrno: errno))") }
+    let arguments = hook.arguments.map { strdup($0) } + [nil]
+    let environment = hook.environment.map { strdup($0) } + [nil]
+    defer { for text in arguments + environment { free(text) } }
+    let pid = wherry_spawn_within(
+      process, UInt64(bitPattern: namespaces), hook.path, arguments, environment, pipes[0])
+    close(pipes[0])
+    guard pid > 0 else {
+      close(pipes[1])
+      throw Self.failure(hook, name, sentence(ofErrno: errno))
+    }
+    // A hook that does not read its input must not end the runtime; one that is small fits the pipe.
+    signal(SIGPIPE, SIG_IGN)
+    _ = Files.write(state.canonicalBytes, to: pipes[1])
+    close(pipes[1])
+    let status = try wait(pid, hook, name)
+    guard status == 0 else {
+      let words =
+        switch (status & 0x7f, status >> 8) {
+        case (0, 125): "it cannot enter the container's namespaces"
+        case (0, 127): "it cannot be executed"
+        case (0, let code): "it exited with code \(code)"
+        case (let number, _): "it was ended by signal \(number)"
+        }
+      throw Self.failure(hook, name, words)
+    }
+  }
+
+  private func wait(_ pid: Int32, _ hook: Bundle.Hook, _ name: String) throws(Failure) -> Int32 {
+    var status: Int32 = 0
+    guard let seconds = hook.timeoutSeconds else {
+      while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+      return status
+    }
+    let descriptor = wherry_pidfd_open(pid)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    let isOver = poll(&entry, 1, Int32(clamping: seconds * 1_000)) > 0
+    if !isOver { kill(pid, SIGKILL) }
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    guard isOver else { throw Self.failure(hook, name, "it did not end within \(seconds) s") }
+    return status
+  }
+
+  private static func failure(_ hook: Bundle.Hook, _ name: String, _ reason: String) -> Failure {
+    Failure(
+      .start, code: "bundle.hook", message: "the \(name) hook \(hook.path) failed: \(reason)",
+      remedy: "see what it wrote, or take it out of config.json")
+  }
+}

@@ -1,0 +1,235 @@
+import CIsolation
+import Glibc
+import WherryJSON
+import WherryModel
+
+extension BundleRuntime {
+  /// Versions of the specification whose bundles this reads.
+  private static func isKnown(_ version: String) -> Bool { version.hasPrefix("1.") }
+
+  /// When it comes back the container's process is there, in everything that is its own, and waits to be started.
+  package func create(_ request: BundleRequest, bundle path: String) throws(Failure) {
+    try BundleStore.checkID(request.id)
+    guard let place = Self.resolved(path) else {
+      throw BundleProgram.refusal(
+        "the bundle \(path) cannot be entered: \(sentence(ofErrno: errno))", "name a directory with a config.json")
+    }
+    let (bundle, bytes) = try BundleStore.bundle(at: place + "/config.json")
+    guard Self.isKnown(bundle.version) else {
+      throw BundleProgram.refusal("the specification's version \(bundle.version) is not known", "use one of 1.x")
+    }
+    guard let root = bundle.root, let rootPath = Self.resolved(BundleBirth.absolute(root.path, in: place)) else {
+      throw BundleProgram.refusal(
+        "\(place) has no root file system at \"\(bundle.root?.path ?? "")\"", "mend root.path in config.json")
+    }
+    if bundle.process?.hasTerminal == true, request.consoleSocket == nil {
+      throw BundleProgram.refusal("a terminal is asked for, and no --console-socket is there", "give one")
+    }
+    try store.claim(request.id)
+    var record = BundleRecord(
+      id: request.id, bundle: place, version: bundle.version, pid: 0, startTime: 0,
+      cgroupPath: Self.cgroupPath(bundle, request.id), created: Int64(time(nil)), annotations: bundle.annotations)
+    do throws(Failure) {
+      try store.save(configuration: bytes, of: request.id)
+      try store.save(record)
+      try begin(bundle, root: rootPath, request, &record)
+    } catch {
+      end(record)
+      _ = BundleCgroup(path: record.cgroupPath).remove()
+      store.remove(request.id)
+      throw error
+    }
+  }
+
+  private static func resolved(_ path: String) -> String? {
+    guard let found = realpath(path, nil) else { return nil }
+    defer { free(found) }
+    return String(cString: found)
+  }
+
+  private static func cgroupPath(_ bundle: Bundle, _ id: String) -> String {
+    guard let path = bundle.linux.cgroupsPath, !path.isEmpty else { return "/wherry-oci/\(id)" }
+    return path
+  }
+
+  private func begin(
+    _ bundle: Bundle, root: String, _ request: BundleRequest, _ record: inout BundleRecord
+  ) throws(Failure) {
+    let cgroup = BundleCgroup(path: record.cgroupPath)
+    var context = try BundleBirth.context(bundle, root: root, cgroup)
+    context.hasConsoleSocket = request.consoleSocket != nil
+    let program = try BundleProgram.build(bundle, context)
+    try cgroup.create()
+    if let resources = bundle.linux.resources { try cgroup.apply(resources, devices: false) }
+    let ties = try BundleBirth.Ties()
+    if let path = request.consoleSocket, bundle.process?.hasTerminal == true {
+      ties.console = try BundleBirth.connectConsole(path)
+    }
+    ties.start = wherry_listen(store.directory(request.id), BundleStore.socketName)
+    guard ties.start >= 0 else {
+      throw Failure(
+        .internalError, code: "bundle.store", message: "no socket can be made: \(sentence(ofErrno: errno))",
+        remedy: "choose another --root")
+    }
+    if let directory = cgroup.unifiedDirectory { ties.cgroup = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    try enterParentNamespaces(bundle)
+    record.pid = try giveBirth(program, namespaces: newNamespaces(bundle), ties: ties, slot: -1)
+    record.startTime = ProcessTable.startTime(of: record.pid) ?? 0
+    try store.save(record)
+    ties.leaveToChild()
+    try accompany(bundle, record, ties)
+    if let resources = bundle.linux.resources { try cgroup.apply(resources, devices: true) }
+    if let path = request.pidFile { try BundleBirth.writePIDFile(path, record.pid) }
+  }
+
+  /// A namespace of pids or times is entered by its members' children only, so the runtime goes ahead.
+  private func enterParentNamespaces(_ bundle: Bundle) throws(Failure) {
+    for namespace in bundle.linux.namespaces where namespace.kind == .pid || namespace.kind == .time {
+      let flag = UInt64(bitPattern: BundleProgram.flags[namespace.kind] ?? 0)
+      var error: Int32 = 0
+      if let path = namespace.path {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        error = descriptor < 0 ? errno : wherry_enter(descriptor, flag)
+        if descriptor >= 0 { close(descriptor) }
+      } else if namespace.kind == .time {
+        error = wherry_part_from(flag)
+        for (clock, offset) in bundle.linux.timeOffsets.sorted(by: { $0.key < $1.key }) where error == 0 {
+          let line = "\(clock) \(offset.seconds) \(offset.nanoseconds)"
+          error = Files.write(Array(line.utf8), to: "/proc/self/timens_offsets", flags: O_WRONLY)
+        }
+      }
+      guard error == 0 else {
+        throw Failure(
+          .start, code: "bundle.namespace",
+          message: "cannot enter the \(namespace.kind.rawValue) namespace \(namespace.path ?? ""): "
+            + sentence(ofErrno: error), remedy: "mend linux.namespaces in config.json")
+      }
+    }
+  }
+
+  /// Those that the clone makes. That of cgroups comes later, when the child is in its cgroup.
+  private func newNamespaces(_ bundle: Bundle) -> Int64 {
+    bundle.linux.namespaces.filter { $0.path == nil && $0.kind != .cgroup && $0.kind != .time }
+      .reduce(0) { $0 | (BundleProgram.flags[$1.kind] ?? 0) }
+  }
+
+  func giveBirth(
+    _ program: LaunchProgram, namespaces: Int64, ties: BundleBirth.Ties, slot: Int32
+  ) throws(Failure) -> Int32 {
+    let bytes = program.bytes
+    let place = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 16)
+    defer { place.deallocate() }
+    place.copyMemory(from: bytes, byteCount: bytes.count)
+    var birth = wherry_birth(
+      namespaces: UInt64(bitPattern: namespaces), cgroup: ties.cgroup, slot: slot, report: ties.report[1],
+      parent: ties.parent[1], start: ties.start, console: ties.console)
+    var descriptor: Int32 = -1
+    fflush(nil)
+    let pid = wherry_give_birth(place.assumingMemoryBound(to: wherry_program.self), &birth, &descriptor)
+    guard pid > 0 else {
+      throw Failure(
+        .start, code: "bundle.clone", message: "cannot clone into new namespaces: \(sentence(ofErrno: errno))",
+        remedy: "run as root on a kernel that has them")
+    }
+    close(descriptor)
+    return pid
+  }
+
+  /// What the child cannot do for itself, in the order in which it asks.
+  private func accompany(_ bundle: Bundle, _ record: BundleRecord, _ ties: BundleBirth.Ties) throws(Failure) {
+    while true {
+      switch ties.meeting() {
+      case .born:
+        try mapUsers(bundle, record.pid)
+        if let score = bundle.process?.memoryKillerScore {
+          let error = Files.write(
+            Array("\(score)".utf8), to: "/proc/\(record.pid)/oom_score_adj", flags: O_WRONLY)
+          guard error == 0 else {
+            throw Failure(
+              .start, code: "bundle.memoryKiller",
+              message: "the memory killer's score cannot be \(score): \(sentence(ofErrno: error))",
+              remedy: "choose one from -1000 to 1000; lower than now takes CAP_SYS_RESOURCE")
+          }
+        }
+      case .furnished: try runCreationHooks(bundle, record)
+      case .ready: return
+      case nil:
+        throw BundleBirth.report(from: ties.report[0])
+          ?? Failure(
+            .start, code: "bundle.lost", message: "the container ended before it was ready",
+            remedy: "look into the kernel log: memory may be short")
+      }
+      ties.goOn()
+    }
+  }
+
+  private func mapUsers(_ bundle: Bundle, _ pid: Int32) throws(Failure) {
+    guard bundle.linux.namespaces.contains(where: { $0.kind == .user && $0.path == nil }) else { return }
+    for (mappings, file) in [(bundle.linux.userMappings, "uid_map"), (bundle.linux.groupMappings, "gid_map")] {
+      let text = mappings.map { "\($0.container) \($0.host) \($0.size)\n" }.joined()
+      let error = Files.write(Array(text.utf8), to: "/proc/\(pid)/\(file)", flags: O_WRONLY)
+      guard error == 0, !text.isEmpty else {
+        throw Failure(
+          .start, code: "bundle.mapping",
+          message: "the \(file) of the container is refused: \(sentence(ofErrno: error))",
+          remedy: "mend linux.uidMappings and linux.gidMappings in config.json")
+      }
+    }
+  }
+
+  private func runCreationHooks(_ bundle: Bundle, _ record: BundleRecord) throws(Failure) {
+    let hooks = BundleHooks(state: json(record, .created))
+    try hooks.run(bundle.hooks.prestart, "prestart")
+    try hooks.run(bundle.hooks.createRuntime, "createRuntime")
+    guard !bundle.hooks.createContainer.isEmpty else { return }
+    let descriptor = wherry_pidfd_open(record.pid)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    let inside = BundleHooks(
+      state: hooks.state, process: descriptor, namespaces: Self.hookNamespaces(of: bundle))
+    try inside.run(bundle.hooks.createContainer, "createContainer")
+  }
+
+  // MARK: - One more process
+
+  /// - Returns: its pid, a child of the calling process.
+  package func execute(_ process: BundleProcess, _ request: BundleRequest) throws(Failure) -> Int32 {
+    let record = try store.load(request.id)
+    let status = status(record)
+    guard status == .created || status == .running else {
+      throw Self.wrong(status, request.id, "entered", "only one that is running can be")
+    }
+    let bundle = try store.bundle(of: request.id)
+    let cgroup = BundleCgroup(path: record.cgroupPath)
+    var context = try BundleBirth.context(bundle, root: "/", cgroup)
+    context.hasConsoleSocket = request.consoleSocket != nil
+    let namespaces = bundle.linux.namespaces.filter { ![.pid, .time].contains($0.kind) }
+      .reduce(Int64(0)) { $0 | (BundleProgram.flags[$1.kind] ?? 0) }
+    let program = try BundleProgram.build(process, in: bundle, entering: namespaces, context)
+    let ties = try BundleBirth.Ties()
+    if let path = request.consoleSocket, process.hasTerminal {
+      ties.console = try BundleBirth.connectConsole(path)
+    }
+    if let directory = cgroup.unifiedDirectory { ties.cgroup = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    let target = wherry_pidfd_open(record.pid)
+    defer { if target >= 0 { close(target) } }
+    for kind in [Bundle.Namespace.Kind.pid, .time]
+    where bundle.linux.namespaces.contains(where: { $0.kind == kind }) {
+      let error = wherry_enter(target, UInt64(bitPattern: BundleProgram.flags[kind] ?? 0))
+      guard error == 0 else {
+        throw Failure(
+          .start, code: "bundle.namespace",
+          message: "cannot enter the \(kind.rawValue) namespace of \(request.id): \(sentence(ofErrno: error))",
+          remedy: "see whether it is still running")
+      }
+    }
+    let pid = try giveBirth(program, namespaces: 0, ties: ties, slot: target)
+    ties.leaveToChild()
+    if let failure = BundleBirth.report(from: ties.report[0]) {
+      var ended: Int32 = 0
+      waitpid(pid, &ended, 0)
+      throw failure
+    }
+    if let path = request.pidFile { try BundleBirth.writePIDFile(path, pid) }
+    return pid
+  }
+}

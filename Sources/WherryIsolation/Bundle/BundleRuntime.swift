@@ -1,0 +1,203 @@
+import CIsolation
+import Glibc
+import WherryJSON
+import WherryModel
+
+/// The operations of an OCI runtime (runtime-spec, runtime.md). Each is a process of its own that ends when it is done;
+/// what lives on is the container and its record.
+package struct BundleRuntime {
+  package enum Status: String, Sendable { case creating, created, running, paused, stopped }
+
+  let store: BundleStore
+  let warn: (String) -> Void
+
+  package init(root: String, warn: @escaping (String) -> Void) {
+    store = BundleStore(root: root)
+    self.warn = warn
+  }
+
+  // MARK: - Looking
+
+  func status(_ record: BundleRecord) -> Status {
+    guard record.pid > 0 else { return .creating }
+    guard ProcessTable.startTime(of: record.pid) == record.startTime else { return .stopped }
+    if store.isWaiting(record.id) { return .created }
+    return BundleCgroup(path: record.cgroupPath).isFrozen ? .paused : .running
+  }
+
+  /// runtime-spec, runtime.md, "State".
+  package func json(_ record: BundleRecord, _ status: Status) -> JSON {
+    var annotations: [String: JSON] = [:]
+    for (key, value) in record.annotations { annotations[key] = .string(value) }
+    return [
+      "ociVersion": .string(record.version), "id": .string(record.id), "status": .string(status.rawValue),
+      "pid": .integer(status == .stopped || status == .creating ? 0 : Int64(record.pid)),
+      "bundle": .string(record.bundle), "annotations": .object(annotations),
+    ]
+  }
+
+  package func state(_ id: String) throws(Failure) -> JSON {
+    let record = try store.load(id)
+    return json(record, status(record))
+  }
+
+  package func list() -> [(record: BundleRecord, status: Status)] {
+    store.all().compactMap { id in (try? store.load(id)).map { ($0, status($0)) } }
+  }
+
+  /// The container's own, from which `exec` begins.
+  package func process(of id: String) throws(Failure) -> BundleProcess {
+    _ = try store.load(id)
+    return try store.bundle(of: id).process ?? BundleProcess()
+  }
+
+  package func processes(_ id: String) throws(Failure) -> [Int32] {
+    BundleCgroup(path: try store.load(id).cgroupPath).processes
+  }
+
+  // MARK: - Start
+
+  package func start(_ id: String) throws(Failure) {
+    let record = try store.load(id)
+    let status = status(record)
+    guard status == .created else { throw Self.wrong(status, id, "started", "only one that is created can be") }
+    let bundle = try store.bundle(of: id)
+    guard let process = bundle.process, !process.arguments.isEmpty else {
+      throw BundleProgram.refusal("\(id) has no process to start", "give process.args in config.json")
+    }
+    let descriptor = wherry_pidfd_open(record.pid)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    if !bundle.hooks.startContainer.isEmpty {
+      let hooks = BundleHooks(
+        state: json(record, .created), process: descriptor, namespaces: Self.hookNamespaces(of: bundle))
+      do throws(Failure) { try hooks.run(bundle.hooks.startContainer, "startContainer") } catch {
+        end(record)
+        throw error
+      }
+    }
+    try release(id)
+    // What comes too late to stop it is told, and no more.
+    for hook in bundle.hooks.poststart {
+      do throws(Failure) { try BundleHooks(state: json(record, .running)).run([hook], "poststart") } catch {
+        warn("\(error)")
+      }
+    }
+  }
+
+  /// Connects, says go, and hears until the program is executed or has failed to be.
+  private func release(_ id: String) throws(Failure) {
+    let socket = wherry_connect(store.directory(id), BundleStore.socketName)
+    guard socket >= 0 else {
+      throw Failure(
+        .start, code: "bundle.start", message: "\(id) cannot be reached: \(sentence(ofErrno: errno))",
+        remedy: "see whether its process still is there: `wherry-oci state \(id)`")
+    }
+    defer { close(socket) }
+    unlink("\(store.directory(id))/\(BundleStore.socketName)")
+    var word: UInt8 = 1
+    guard send(socket, &word, 1, Int32(MSG_NOSIGNAL)) == 1 else {
+      throw Failure(
+        .start, code: "bundle.start", message: "\(id) has ended before it was started", remedy: "create it again")
+    }
+    if let failure = BundleBirth.report(from: socket) { throw failure }
+  }
+
+  static func hookNamespaces(of bundle: Bundle) -> Int64 {
+    // A process enters a namespace of pids with its children only, and hooks have none.
+    bundle.linux.namespaces.filter { ![.pid, .time].contains($0.kind) }
+      .reduce(0) { $0 | (BundleProgram.flags[$1.kind] ?? 0) }
+  }
+
+  static func wrong(_ status: Status, _ id: String, _ verb: String, _ remedy: String) -> Failure {
+    Failure(
+      .rejected, code: "bundle.status", message: "\(id) is \(status.rawValue) and cannot be \(verb)", remedy: remedy)
+  }
+
+  // MARK: - Ending
+
+  package func kill(_ id: String, signal number: Int32, all: Bool) throws(Failure) {
+    let record = try store.load(id)
+    let status = status(record)
+    if all, status == .stopped { return BundleCgroup(path: record.cgroupPath).signal(number) }
+    guard [.created, .running, .paused].contains(status) else {
+      throw Self.wrong(status, id, "signalled", "only one that is created or running can be")
+    }
+    if all { return BundleCgroup(path: record.cgroupPath).signal(number) }
+    let descriptor = wherry_pidfd_open(record.pid)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    // Between the look and the call the number may have passed on to another process.
+    guard descriptor >= 0, ProcessTable.startTime(of: record.pid) == record.startTime else { return }
+    let error = wherry_pidfd_send_signal(descriptor, number)
+    guard error == 0 || error == ESRCH else {
+      throw Failure(
+        .start, code: "bundle.signal", message: "signal \(number) cannot be sent to \(id): \(sentence(ofErrno: error))",
+        remedy: "name a signal as KILL, SIGKILL or 9")
+    }
+  }
+
+  /// Everything of it, at once.
+  func end(_ record: BundleRecord) {
+    let cgroup = BundleCgroup(path: record.cgroupPath)
+    if record.pid > 0, ProcessTable.startTime(of: record.pid) == record.startTime {
+      let descriptor = wherry_pidfd_open(record.pid)
+      if descriptor >= 0 {
+        _ = wherry_pidfd_send_signal(descriptor, SIGKILL)
+        if cgroup.isFrozen { try? cgroup.freeze(false) }
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        poll(&entry, 1, 10_000)
+        close(descriptor)
+      }
+    }
+    if !record.cgroupPath.isEmpty { cgroup.signal(SIGKILL) }
+  }
+
+  package func delete(_ id: String, force: Bool) throws(Failure) {
+    let record: BundleRecord
+    do throws(Failure) { record = try store.load(id) } catch {
+      if force, error.code == "bundle.unknown" { return }
+      throw error
+    }
+    let status = status(record)
+    if status != .stopped {
+      guard force else { throw Self.wrong(status, id, "deleted", "end it first, or use --force") }
+      end(record)
+    }
+    let bundle = try? store.bundle(of: id)
+    if !record.cgroupPath.isEmpty { removeCgroup(BundleCgroup(path: record.cgroupPath)) }
+    if let bundle, !bundle.linux.namespaces.contains(where: { $0.kind == .mount }), let root = bundle.root {
+      // Its mounts were made where everybody sees them.
+      let path = BundleBirth.absolute(root.path, in: record.bundle)
+      for mount in bundle.mounts.reversed() { umount2(path + mount.destination, Int32(MNT_DETACH)) }
+    }
+    store.remove(id)
+    for hook in bundle?.hooks.poststop ?? [] {
+      do throws(Failure) { try BundleHooks(state: json(record, .stopped)).run([hook], "poststop") } catch {
+        warn("\(error)")
+      }
+    }
+  }
+
+  /// Processes leave it a moment after they end.
+  private func removeCgroup(_ cgroup: BundleCgroup) {
+    for _ in 0..<200 {
+      if cgroup.remove() { return }
+      cgroup.signal(SIGKILL)
+      usleep(10_000)
+    }
+    warn("the cgroup \(cgroup.path) could not be removed: something in it does not end")
+  }
+
+  package func freeze(_ id: String, _ isFrozen: Bool) throws(Failure) {
+    let record = try store.load(id)
+    let status = status(record)
+    guard [.created, .running, .paused].contains(status) else {
+      throw Self.wrong(status, id, isFrozen ? "paused" : "resumed", "only one that is running can be")
+    }
+    try BundleCgroup(path: record.cgroupPath).freeze(isFrozen)
+  }
+
+  package func update(_ id: String, _ resources: JSON) throws(Failure) {
+    let cgroup = BundleCgroup(path: try store.load(id).cgroupPath)
+    for devices in [false, true] { try cgroup.apply(resources, devices: devices) }
+  }
+}

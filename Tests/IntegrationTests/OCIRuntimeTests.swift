@@ -1,0 +1,171 @@
+import Foundation
+import Glibc
+import Testing
+import WherryJSON
+
+extension OnRealParts {
+  /// `wherry-oci` as whoever runs containers calls it.
+  @Suite(.serialized) struct OCIRuntimeTests {
+    private let folder: String
+    private var root: String { folder + "/state" }
+    private var place: String { folder + "/bundle" }
+    private let id = "wherry-test-\(getpid())"
+
+    init() throws { folder = try Command.temporaryFolder() }
+
+    private static func skips() -> Bool {
+      if geteuid() == 0, access("/bin/busybox", X_OK) == 0 { return false }
+      print("skipped: wherry-oci needs root and Debian's busybox-static")
+      return true
+    }
+
+    private func oci(_ arguments: String...) throws -> Outcome {
+      try Command.run(["wherry-oci", "--root", root] + arguments)
+    }
+
+    /// The container that `spec` proposes, without a terminal, with what the test asks for.
+    private func bundle(_ command: String, _ change: (inout JSON) -> Void = { _ in }) throws {
+      let manager = FileManager.default
+      try manager.createDirectory(atPath: place + "/rootfs/bin", withIntermediateDirectories: true)
+      if !manager.fileExists(atPath: place + "/rootfs/bin/sh") {
+        try manager.copyItem(atPath: "/bin/busybox", toPath: place + "/rootfs/bin/busybox")
+        for name in ["sh", "cat", "id", "ls", "sleep", "hostname", "touch", "mknod", "tty", "echo"] {
+          symlink("busybox", place + "/rootfs/bin/\(name)")
+        }
+      }
+      try? manager.removeItem(atPath: place + "/config.json")
+      let spec = try oci("spec", "--bundle", place)
+      try #require(spec.status == 0, "\(spec.text)")
+      var json = try JSON(parsing: Array(Command.text(place + "/config.json").utf8))
+      json["process"]?["terminal"] = false
+      json["process"]?["args"] = ["/bin/sh", "-c", .string(command)]
+      change(&json)
+      try json.canonical.write(toFile: place + "/config.json", atomically: true, encoding: .utf8)
+    }
+
+    private func state() throws -> JSON { try JSON(parsing: Array(try oci("state", id).output.utf8)) }
+
+    private func wait(for status: String) throws {
+      try Command.eventually("the container is \(status)") { try state()["status"]?.stringValue == status }
+    }
+
+    private func end() {
+      _ = try? oci("delete", "--force", id)
+      let left = try? Command.run(["/usr/bin/find", "/sys/fs/cgroup", "-type", "d", "-name", id])
+      #expect(left?.output == "", "cgroups are left: \(left?.output ?? "")")
+      try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    @Test func aContainerRunsAndItsCodeIsHandedOn() throws {
+      if Self.skips() { return }
+      defer { end() }
+      try bundle("id -u; hostname; cat /proc/1/comm; ls /; touch /x; echo $?; exit 7")
+      let run = try oci("run", "--bundle", place, id)
+      #expect(run.status == 7, "\(run.text)")
+      let lines = run.output.split(separator: "\n")
+      #expect(lines.first == "0" && lines[1] == "wherry" && lines.last == "1", "its root is read-only: \(run.text)")
+      #expect(!run.output.contains("home"), "the host's root is not there")
+      #expect(try oci("state", id).status == 1, "nothing is remembered of it")
+    }
+
+    @Test func theLifeOfAContainer() throws {
+      if Self.skips() { return }
+      defer { end() }
+      try bundle("trap 'exit 3' TERM; echo ready > /proc/self/fd/1; while :; do sleep 1 & wait $!; done")
+      let created = try oci("create", "--bundle", place, "--pid-file", folder + "/pid", id)
+      try #require(created.status == 0, "\(created.text)")
+      #expect(try state()["status"] == "created")
+      #expect(try oci("create", "--bundle", place, id).error.contains("there is a container"))
+      #expect(try oci("delete", id).error.contains("is created and cannot be deleted"))
+      #expect(try "\(state()["pid"]?.integerValue ?? 0)" == Command.text(folder + "/pid"))
+      #expect(try oci("start", id).status == 0)
+      #expect(try state()["status"] == "running")
+      #expect(try oci("start", id).error.contains("is running and cannot be started"))
+      #expect(try oci("list").output.contains(id) && oci("ps", "--format", "json", id).output.hasPrefix("["))
+
+      #expect(try oci("pause", id).status == 0)
+      #expect(try state()["status"] == "paused")
+      #expect(try oci("resume", id).status == 0)
+
+      let inside = try oci(
+        "exec", "--env", "A=b c", "--user", "5:6", "--cwd", "/bin", id, "sh", "-c", "id; echo $A $PWD")
+      #expect(inside.output.contains("uid=5 gid=6") && inside.output.contains("b c /bin"), "\(inside.text)")
+      #expect(try oci("exec", id, "sh", "-c", "exit 9").status == 9)
+      #expect(try oci("exec", id, "/no/such").error.contains("cannot execute /no/such"))
+
+      #expect(try oci("kill", id, "TERM").status == 0)
+      try wait(for: "stopped")
+      #expect(try oci("kill", id, "KILL").status == 1)
+      #expect(try oci("delete", id).status == 0)
+    }
+
+    @Test func hooksRunInTheirPlaces() throws {
+      if Self.skips() { return }
+      defer { end() }
+      let log = folder + "/hooks"
+      func hook(_ name: String) -> JSON {
+        [["path": "/bin/sh", "args": ["sh", "-c", .string("cat > /dev/null; echo \(name) >> \(log)")]]]
+      }
+      try bundle("exit 0") { json in
+        json["hooks"] = [
+          "createRuntime": hook("createRuntime"), "createContainer": hook("createContainer"),
+          "poststart": hook("poststart"), "poststop": hook("poststop"),
+        ]
+      }
+      #expect(try oci("run", "--bundle", place, id).status == 0)
+      #expect(Command.text(log) == "createRuntime\ncreateContainer\npoststart\npoststop\n")
+      try bundle("exit 0") { $0["hooks"] = ["createRuntime": [["path": "/bin/false"]]] }
+      let failed = try oci("create", "--bundle", place, id)
+      #expect(failed.status == 1 && failed.error.contains("the createRuntime hook /bin/false failed"), "\(failed.text)")
+      #expect(try oci("state", id).status == 1)
+    }
+
+    @Test func limitsAndDevicesHold() throws {
+      if Self.skips() { return }
+      defer { end() }
+      try bundle("cat /dev/null && mknod /dev/sda b 8 0; for i in 1 2 3 4 5 6; do sleep 3 & done; echo made") { json in
+        json["linux"]?["resources"] = [
+          "pids": ["limit": 4], "devices": [["allow": false, "access": "rwm"]],
+        ]
+        json["process"]?["capabilities"] = [
+          "bounding": ["CAP_MKNOD"], "effective": ["CAP_MKNOD"], "permitted": ["CAP_MKNOD"],
+        ]
+      }
+      let run = try oci("run", "--bundle", place, id)
+      #expect(run.error.contains("mknod: /dev/sda: Operation not permitted"), "\(run.text)")
+      #expect(run.error.contains("can't fork"), "\(run.text)")
+    }
+
+    @Test func aTerminalIsItsOwn() throws {
+      if Self.skips() { return }
+      defer { end() }
+      try bundle("tty; ls /dev/console; sleep 1") { $0["process"]?["terminal"] = true }
+      let run = try Command.run([
+        "/usr/bin/script", "-qec", "\(Command.program("wherry-oci")) --root \(root) run --bundle \(place) \(id)",
+        "/dev/null",
+      ])
+      #expect(run.output.contains("/dev/pts/0") && run.output.contains("/dev/console"), "\(run.text)")
+    }
+
+    @Test func whatIsWrongIsSaidAndNothingIsLeft() throws {
+      if Self.skips() { return }
+      defer { end() }
+      try bundle("true") { $0["process"]?["args"] = ["/no/such/program"] }
+      #expect(try oci("create", "--bundle", place, id).status == 0)
+      #expect(try oci("start", id).error.contains("cannot execute /no/such/program: No such file or directory"))
+      try wait(for: "stopped")
+      #expect(try oci("delete", id).status == 0)
+
+      try bundle("true") { $0["mounts"] = [["destination": "/x", "source": "/no/such/place", "options": ["bind"]]] }
+      let mount = try oci("create", "--bundle", place, id)
+      #expect(mount.status == 1 && mount.error.contains("cannot open /no/such/place"), "\(mount.text)")
+      try bundle("true") { $0["linux"]?["resources"] = ["memory": ["limit": 1, "swappiness": 500]] }
+      #expect(try oci("create", "--bundle", place, id).error.contains("swappiness is from 0 to 100"))
+      #expect(try oci("create", "--bundle", folder + "/nowhere", id).error.contains("cannot be entered"))
+      #expect(try oci("state", "no such").status == 1 && oci("frobnicate").status == 2)
+      #expect(try oci("create", "--preserve-fds", "3", id).status == 2)
+      #expect(try oci("features").output.contains("\"ociVersionMax\""))
+      #expect(try oci("list", "--quiet").output.isEmpty)
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import Testing
+import WherryJSON
+import WherryModel
+
+@testable import WherryIsolation
+
+@Suite struct BundleProgramTests {
+  private func bundle(process: String = "", linux: String = "", others: String = "") throws -> Bundle {
+    try WherryIsolationTests.bundle(
+      """
+      {"ociVersion": "1.0.2", "root": {"path": "/r"}, \(others.isEmpty ? "" : others + ",")
+       "process": {"cwd": "/", "args": ["true"]\(process.isEmpty ? "" : ", " + process)},
+       "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]\(linux.isEmpty ? "" : ", " + linux)}}
+      """)
+  }
+
+  private func operations(_ bundle: Bundle, _ context: BundleContext = BundleContext(root: "/r")) throws
+    -> [LaunchOperation]
+  {
+    try BundleProgram.build(bundle, context).steps.map(\.operation)
+  }
+
+  private func refusal(_ bundle: Bundle) -> String {
+    do throws(Failure) {
+      _ = try BundleProgram.build(bundle, BundleContext(root: "/r"))
+      return "no refusal"
+    } catch { return error.message }
+  }
+
+  @Test func theOrderIsSafe() throws {
+    let made = try operations(
+      try bundle(
+        process: "\"noNewPrivileges\": true", linux: "\"maskedPaths\": [\"/proc/kcore\"]",
+        others: "\"mounts\": [{\"destination\": \"/data\", \"source\": \"/srv\", \"options\": [\"bind\", \"ro\"]}]"),
+      {
+        var context = BundleContext(root: "/r")
+        context.seccompFilter = [0, 0, 0, 0, 0, 0, 0, 0]
+        return context
+      }())
+    func place(_ operation: LaunchOperation) throws -> Int { try #require(made.firstIndex(of: operation)) }
+    let pivot = try place(.pivotRoot("/r"))
+    #expect(try place(.openTree(path: "/srv", slot: 0, alone: true)) < pivot, "the host's is opened before")
+    let attach = LaunchOperation.attach(slot: 0, target: "/data", .readOnly, change: MountChange(isFlat: true))
+    #expect(try place(attach) > pivot, "and looked up in the container's own root")
+    #expect(try place(.mask(path: "/proc/kcore", slot: nil)) > pivot)
+    let closed = try place(.closeSlots(waits: true))
+    #expect(try closed < place(.awaitStart) && closed < place(.changeDirectory("/")), "CVE-2024-21626")
+    #expect(try place(.noNewPrivileges) < place(.seccomp(filter: [0, 0, 0, 0, 0, 0, 0, 0])))
+    #expect(try place(.user(0, group: 0, groups: [])) < place(.awaitStart))
+    guard case .execute = made.last else { return #expect(Bool(false), "nothing follows the execution") }
+  }
+
+  @Test func withoutNoNewPrivilegesTheFilterComesWhileRightsAreThere() throws {
+    var context = BundleContext(root: "/r")
+    context.seccompFilter = [1]
+    let made = try operations(try bundle(process: "\"user\": {\"uid\": 7}"), context)
+    let filter = try #require(made.firstIndex(of: .seccomp(filter: [1])))
+    #expect(try filter < #require(made.firstIndex(of: .user(7, group: 0, groups: []))))
+    #expect(!made.contains(.noNewPrivileges))
+  }
+
+  @Test func inAUserNamespaceDevicesAreAttachedAndItsRootIsBecomeFirst() throws {
+    let made = try operations(
+      try WherryIsolationTests.bundle(
+        """
+        {"ociVersion": "1.0.2", "root": {"path": "/r"}, "process": {"cwd": "/", "args": ["true"]},
+         "linux": {"namespaces": [{"type": "mount"}, {"type": "user"}]}}
+        """))
+    #expect(made[0...1] == [.meetParent(.born), .user(0, group: 0, groups: [])])
+    #expect(made.contains { if case .openTree("/dev/null", _, _) = $0 { true } else { false } })
+    #expect(!made.contains { if case .node = $0 { true } else { false } })
+  }
+
+  @Test func namespacesByPathAreEnteredUsersFirst() throws {
+    let made = try operations(
+      try WherryIsolationTests.bundle(
+        """
+        {"ociVersion": "1.0.2", "root": {"path": "/r"}, "process": {"cwd": "/", "args": ["true"]},
+         "linux": {"namespaces": [{"type": "network", "path": "/n"}, {"type": "mount"},
+          {"type": "user", "path": "/u"}]}}
+        """))
+    let entered = made.compactMap { if case .enter(_, let flags) = $0 { flags } else { nil } }
+    #expect(entered == [Namespace.user, Namespace.network])
+  }
+
+  @Test func sharedMountsMeanAChangeOfRootOnly() throws {
+    let made = try operations(
+      try WherryIsolationTests.bundle(
+        """
+        {"ociVersion": "1.0.2", "root": {"path": "/r", "readonly": true}, "process": {"cwd": "/", "args": ["true"]},
+         "linux": {"namespaces": []}}
+        """))
+    #expect(made.contains(.changeRoot("/r")) && !made.contains(.pivotRoot("/r")))
+    #expect(!made.contains { if case .setAttributes = $0 { true } else { false } }, "not the host's mount")
+    #expect(!made.contains { if case .propagation = $0 { true } else { false } })
+  }
+
+  @Test func whatWouldReachTheHostIsRefused() throws {
+    #expect(refusal(try bundle(others: "\"hostname\": \"x\"")).contains("hostname is set without a uts namespace"))
+    for key in ["kernel.core_pattern", "net.ipv4.ip_forward", "vm.swappiness", "fs.mqueue..x"] {
+      let sentence = refusal(try bundle(linux: "\"sysctl\": {\"\(key)\": \"1\"}"))
+      #expect(sentence.contains("\(key) belongs to no namespace"), "\(sentence)")
+    }
+    let own = try WherryIsolationTests.bundle(
+      """
+      {"ociVersion": "1.0.2", "root": {"path": "/r"}, "process": {"cwd": "/", "args": ["true"]},
+       "linux": {"namespaces": [{"type": "network"}], "sysctl": {"net.ipv4.ip_forward": "1"}}}
+      """)
+    #expect(try operations(own).contains(.writeFile(path: "/proc/sys/net/ipv4/ip_forward", text: "1", mayFail: false)))
+  }
+
+  @Test func whatCannotBeDoneIsRefused() throws {
+    #expect(refusal(try bundle(process: "\"apparmorProfile\": \"p\"")).contains("needs AppArmor"))
+    #expect(refusal(try bundle(linux: "\"rootfsPropagation\": \"sideways\"")).contains("is not known"))
+    #expect(refusal(try bundle(linux: "\"personality\": {\"domain\": \"SUNOS\"}")).contains("is not known"))
+    let limit = "\"rlimits\": [{\"type\": \"RLIMIT_FUN\", \"soft\": 1, \"hard\": 1}]"
+    #expect(refusal(try bundle(process: limit)).contains("RLIMIT_FUN is not known"))
+    let mounts = "\"mounts\": [{\"destination\": \"/a\", \"options\": [\"bind\"]}]"
+    #expect(refusal(try bundle(others: mounts)).contains("has no source"))
+    #expect(refusal(try bundle(others: "\"mounts\": [{\"destination\": \"/a\"}]")).contains("has no type"))
+  }
+
+  @Test func unknownCapabilitiesArePassedOver() throws {
+    let made = try operations(
+      try bundle(
+        process: "\"capabilities\": {\"bounding\": [\"CAP_KILL\", \"CAP_NEXT_YEARS\"], \"permitted\": [\"KILL\"]}"))
+    var sets = CapabilitySets()
+    (sets.bounding, sets.permitted) = (1 << 5, 1 << 5)
+    #expect(made.contains(.capabilitySets(sets)) && made.contains(.boundingSet(1 << 5)))
+  }
+
+  @Test func filtersAreCompiled() throws {
+    var seccomp = BundleSeccomp(defaultAction: "SCMP_ACT_ERRNO", defaultErrno: 38)
+    seccomp.calls = [
+      BundleSeccomp.Call(names: ["read", "no_such_call"], action: "SCMP_ACT_ALLOW"),
+      BundleSeccomp.Call(names: ["close"], action: "SCMP_ACT_ERRNO", errno: 38),
+      BundleSeccomp.Call(
+        names: ["socket"], action: "SCMP_ACT_ALLOW",
+        conditions: [
+          BundleSeccomp.Condition(index: 0, value: 1, second: 0, comparison: "SCMP_CMP_EQ"),
+          BundleSeccomp.Condition(index: 0, value: 2, second: 0, comparison: "SCMP_CMP_EQ"),
+        ]),
+    ]
+    let filter = try seccomp.compiled()
+    #expect(filter.count % 8 == 0 && filter.count > 40)
+    seccomp.defaultAction = "SCMP_ACT_DANCE"
+    #expect(throws: Failure.self) { try seccomp.compiled() }
+  }
+}
