@@ -5,11 +5,23 @@ import WherryWire
 /// Two definitions with the same identity are the same component: nothing has to restart. Short, since it is journalled
 /// and kept beside each workload.
 enum ComponentIdentity {
-  static func of(_ planned: PlannedComponent, configuration: JSON) -> String {
+  static func of(_ planned: PlannedComponent, configuration: JSON, settings: NucleusSettings) -> String {
     var definition = planned
     definition.configuration = ConfigurationUpdate()
-    let fingerprint = fnv1a(JSON.array([definition.json, configuration]).canonicalBytes)
+    var parts = [definition.json, configuration]
+    // The same text means something else then, to whoever has a variable in it.
+    if settings.interpolatesConfigurations, hasVariable(configuration) { parts.append("interpolated") }
+    let fingerprint = fnv1a(JSON.array(parts).canonicalBytes)
     return "\(planned.version)-\(planned.recipe.short)-\(hex(fingerprint))"
+  }
+
+  private static func hasVariable(_ value: JSON) -> Bool {
+    switch value {
+    case .string(let text): text.utf8.contains(UInt8(ascii: "{"))
+    case .array(let elements): elements.contains(where: hasVariable)
+    case .object(let members): members.values.contains(where: hasVariable)
+    case .null, .bool, .integer, .number: false
+    }
   }
 
   /// FNV-1a, 64 bit (Fowler, Noll, Vo). It only tells a device's own definitions apart: plans are signed, so nobody

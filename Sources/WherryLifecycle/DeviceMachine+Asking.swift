@@ -7,12 +7,14 @@ extension DeviceMachine {
 
   /// Process components that are up and that the plan changes or removes. A container has no place to answer from.
   func componentsToAsk(_ plan: Plan, _ configurations: [ComponentName: JSON]) -> [ComponentName] {
-    state.components.keys.sorted().filter { name in
+    let settings = NucleusSettings(configurations)
+    return state.components.keys.sorted().filter { name in
       guard let machine = state.components[name], case .running = machine.phase,
         planned(machine).planned.container == nil
       else { return false }
       guard let wanted = plan[name] else { return true }
-      return ComponentIdentity.of(wanted, configuration: configurations[name] ?? .object([:])) != machine.identity
+      let configuration = configurations[name] ?? .object([:])
+      return ComponentIdentity.of(wanted, configuration: configuration, settings: settings) != machine.identity
     }
   }
 

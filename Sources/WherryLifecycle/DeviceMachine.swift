@@ -163,10 +163,11 @@ extension DeviceMachine {
   mutating func identities(of reference: PlanReference) -> [ComponentName: String] {
     if let known = identities[reference.generation] { return known }
     let configurations = state.snapshots[reference.generation]?.configurations ?? [:]
+    let settings = NucleusSettings(configurations)
     var identities: [ComponentName: String] = [:]
     for planned in plan(reference).components {
       let configuration = configurations[planned.name] ?? .object([:])
-      identities[planned.name] = ComponentIdentity.of(planned, configuration: configuration)
+      identities[planned.name] = ComponentIdentity.of(planned, configuration: configuration, settings: settings)
     }
     self.identities[reference.generation] = identities
     return identities

@@ -123,6 +123,17 @@ package enum Interpolation {
 }
 
 extension Interpolation {
+  /// A configuration whose texts are expanded, as deep as they lie; keys stay. What is put in is not looked through
+  /// again, so a value that names itself comes to an end.
+  package static func expandValues(_ value: JSON, in context: InterpolationContext) -> JSON {
+    switch value {
+    case .string(let text): .string(expand(text, in: context).text)
+    case .array(let elements): .array(elements.map { expandValues($0, in: context) })
+    case .object(let members): .object(members.mapValues { expandValues($0, in: context) })
+    case .null, .bool, .integer, .number: value
+    }
+  }
+
   /// A step with its script, environment and variable settings filled in. A setting whose variable has no usable value
   /// keeps its safe default (no privilege, the step's own timeout) and is named in `missing`.
   package static func resolve(_ step: Step, in context: InterpolationContext) -> (step: Step, missing: [String]) {

@@ -29,7 +29,8 @@ package struct StandIn: Hashable, Sendable {
   package static let all: [StandIn] = [
     StandIn(
       name: "aws.greengrass.Nucleus", provided: "the agent runs lifecycles, configuration and deployments",
-      missing: "the Java plugin interface and the effect of the nucleus's own configuration"),
+      missing: "the Java plugin interface, and of the nucleus's own configuration all but "
+        + "interpolateComponentConfiguration"),
     StandIn(
       name: "aws.greengrass.Cli", provided: "wherry-agent status, components, logs and restart on the device",
       missing: "the greengrass-cli program"),

@@ -17,7 +17,7 @@ struct Wherry: ParsableCommand {
     version: "wherry 0.1.0",
     subcommands: [
       Login.self, FleetCommand.self, DeviceCommand.self, ClaimCommand.self, GroupCommand.self, ComponentCommand.self,
-      ImageCommand.self, RegistryCommand.self, TokenCommand.self, Deploy.self, DeploymentCommand.self,
+      ImageCommand.self, RegistryCommand.self, TokenCommand.self, Deploy.self, DeploymentCommand.self, Why.self,
     ])
 
   static func main() {

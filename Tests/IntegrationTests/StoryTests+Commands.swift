@@ -81,6 +81,10 @@ extension OnRealParts.StoryTests {
     let member = deployed.output.split(separator: ",").first { $0.contains("\"id\":") }
     let id = try #require(member).filter(\.isNumber)
     try fleet.succeed(["wherry", "deployment", "pause", id])
+    let why = try fleet.succeed(["wherry", "why", "kiosk-1"]).output
+    #expect(why.contains("generation") || why.contains("deployment"), "\(why)")
+    let component = try fleet.succeed(["wherry", "why", "kiosk-1", "com.example.web"]).output
+    #expect(component.contains("com.example.web") && component.contains("RUNNING"), "\(component)")
     #expect(try fleet.succeed(["wherry", "deployment", "show", id]).output.contains("paused"))
     try fleet.succeed(["wherry", "deployment", "resume", id])
     try fleet.succeed(["wherry", "deployment", "cancel", id])

@@ -66,6 +66,25 @@ import WherryWire
     #expect(!spec.isPrivileged)
   }
 
+  /// As Greengrass has it: asked for by the nucleus's configuration.
+  @Test(arguments: [true, false]) func variablesInConfigurationsAreFilledInWhereTheNucleusSaysSo(asked: Bool) throws {
+    let bench = try Bench()
+    var nucleus = Bench.process("aws.greengrass.Nucleus")
+    nucleus.lifecycle = Lifecycle()
+    nucleus.configuration.defaults = ["interpolateComponentConfiguration": .bool(asked)]
+    var app = Bench.process("com.example.app")
+    app.configuration.defaults = [
+      "path": ["{work:path}/x"], "name": "{iot:thingName}", "loop": "{configuration:/loop}",
+    ]
+    app.lifecycle.steps[.run]?.script = "{configuration:/path/0} {configuration:/name} {configuration:/loop}"
+    let spec = try Self.spec([nucleus, app], bench)
+    let work = "\(bench.paths.components)/com.example.app/work"
+    #expect(
+      spec.arguments.last
+        == (asked
+          ? "\(work)/x kiosk-1 {configuration:/loop}" : "{work:path}/x {iot:thingName} {configuration:/loop}"))
+  }
+
   @Test func theImageSaysWhatTheRecipeLeavesOpen() throws {
     var web = Bench.container("com.example.web")
     web.image?.entrypoint = ["/entry"]

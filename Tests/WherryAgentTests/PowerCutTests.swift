@@ -9,7 +9,7 @@ import WherryModel
 import WherryTestSupport
 
 /// A device whose power fails, or whose agent is killed, between any two writes of its journal's files comes up in the
-/// state before a deployment or in the one after it, never between. `WHERRY_CUTS=N` tries N cuts instead of 250.
+/// state before a deployment or in the one after it, never between. `WHERRY_CUTS=N` tries N cuts instead of 2,000.
 @Suite(.serialized) struct PowerCutTests {
   /// What the engine handed to the journal, in order.
   private struct Save {
@@ -67,7 +67,7 @@ import WherryTestSupport
     return (saves, plans)
   }
 
-  private static var cuts: Int { getenv("WHERRY_CUTS").flatMap { Int(String(cString: $0)) } ?? 250 }
+  private static var cuts: Int { getenv("WHERRY_CUTS").flatMap { Int(String(cString: $0)) } ?? 2_000 }
 
   /// In memory where there is such a directory: the recording already says what was synced.
   private static func scratch(_ fallback: TemporaryDirectory) -> String {

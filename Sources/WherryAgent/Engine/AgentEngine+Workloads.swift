@@ -17,7 +17,8 @@ extension AgentEngine {
     }
     do throws(Failure) {
       let dependencies = dependencyDefinitions(of: own.planned)
-      let specification = try composer.specification(id, own, dependencies: dependencies, identity: identity)
+      let specification = try composer.specification(
+        id, own, dependencies: dependencies, identity: identity, settings: nucleusSettings(for: id.component))
       guard let specification else {
         log.info("skipped, as its Skipif holds", ["workload": id.description])
         receive(.workloadStarted(id))
@@ -35,6 +36,11 @@ extension AgentEngine {
       failure.component = id.component
       receive(.workloadFailed(id, failure))
     }
+  }
+
+  private func nucleusSettings(for name: ComponentName) -> NucleusSettings {
+    let snapshot = machine.state.components[name].flatMap { machine.state.snapshots[$0.generation] }
+    return NucleusSettings(snapshot?.configurations ?? [:])
   }
 
   private func dependencyDefinitions(of planned: PlannedComponent) -> [ComponentName: ComponentDefinition] {

@@ -27,9 +27,10 @@ struct WorkloadComposer {
 
   /// Nil = the step's Skipif holds.
   func specification(
-    _ id: WorkloadID, _ own: ComponentDefinition, dependencies: [ComponentName: ComponentDefinition], identity: String
+    _ id: WorkloadID, _ own: ComponentDefinition, dependencies: [ComponentName: ComponentDefinition],
+    identity: String, settings: NucleusSettings
   ) throws(Failure) -> WorkloadSpec? {
-    let context = interpolation(own, dependencies)
+    let context = interpolation(own, dependencies, settings)
     if let container = own.planned.container, let image = own.planned.image {
       return try containerSpecification(id, own, container, image, context, identity)
     }
@@ -43,7 +44,7 @@ struct WorkloadComposer {
   }
 
   private func interpolation(
-    _ own: ComponentDefinition, _ dependencies: [ComponentName: ComponentDefinition]
+    _ own: ComponentDefinition, _ dependencies: [ComponentName: ComponentDefinition], _ settings: NucleusSettings
   ) -> InterpolationContext {
     func scope(_ definition: ComponentDefinition) -> InterpolationContext.Scope {
       InterpolationContext.Scope(
@@ -53,6 +54,14 @@ struct WorkloadComposer {
     }
     var scopes = dependencies.mapValues(scope)
     scopes[own.planned.name] = scope(own)
+    if settings.interpolatesConfigurations {
+      // Each with what its own variables stand for.
+      for (name, scope) in scopes {
+        let context = InterpolationContext(
+          thingName: device.rawValue, rootPath: paths.root, components: [name: scope], own: name)
+        scopes[name]?.configuration = Interpolation.expandValues(scope.configuration, in: context)
+      }
+    }
     return InterpolationContext(
       thingName: device.rawValue, rootPath: paths.root, components: scopes, own: own.planned.name)
   }
