@@ -213,6 +213,11 @@ package final class InventoryClient {
     try decode("deploy", send("POST", "/v1/deployments", body: request.json)) { try DeploymentSummary($0) }
   }
 
+  /// What it would do; nothing is created.
+  package func preview(_ request: DeploymentRequest) throws -> DeploymentPreview {
+    try decode("deploy", send("POST", "/v1/deployments?plan=1", body: request.json)) { try DeploymentPreview($0) }
+  }
+
   package func deployments() throws -> [DeploymentSummary] {
     try list("/v1/deployments") { try DeploymentSummary($0) }
   }

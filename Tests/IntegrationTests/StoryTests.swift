@@ -130,8 +130,10 @@ extension OnRealParts.StoryTests {
 
   private func secondVersion(_ fleet: TestFleet) throws {
     let before = try workload(fleet, "kiosk-1", "com.example.hello")
-    let deployed = try fleet.wherry(
-      "deploy", "--group", "kiosks", "com.example.hello=1.0.0", "com.example.web=2.0.0", "--watch")
+    let versions = ["com.example.hello=1.0.0", "com.example.web=2.0.0"]
+    let plan = try fleet.succeed(["wherry", "deploy", "--group", "kiosks", "--plan"] + versions).output
+    #expect(plan.contains("com.example.web 1.0.0 -> 2.0.0") && !plan.contains("com.example.hello 1"), "\(plan)")
+    let deployed = try fleet.wherry("deploy", "--group", "kiosks", versions[0], versions[1], "--watch")
     try #require(deployed.status == 0, "\(deployed.text)")
     for device in Self.kiosks { #expect(try fleet.page(device).contains("com.example.web 2.0.0")) }
     #expect(try workload(fleet, "kiosk-1", "com.example.hello") == before, "hello is the same, so it must not restart")

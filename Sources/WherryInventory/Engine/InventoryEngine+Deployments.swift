@@ -8,14 +8,8 @@ extension InventoryEngine {
   /// Resolves versions, pins images, tries the plan of every kind of device in the target, and only then creates the
   /// deployment and opens its first wave: a deployment that cannot work is refused whole.
   package func deploy(_ request: DeploymentRequest, by actor: String) async throws -> DeploymentSummary {
-    let deployment = Deployment(
-      id: DeploymentID(0), target: request.target, components: try exactVersions(request.components),
-      rollout: request.rollout, apply: request.apply)
-    try requireTarget(deployment.target)
-    let kinds = try kinds(in: deployment.target)
-    var draft = DeploymentDraft(deployment: deployment)
-    for kind in kinds { draft.versions[kind.platform.key] = ownVersions(of: deployment, on: kind.platform) }
-    draft.images = try await pinImages(of: draft, kinds: kinds)
+    let draft = try await draft(request)
+    let deployment = draft.deployment
     // The world may have moved while registries answered: everything below looks again.
     try requireTarget(deployment.target)
     let now = environment.now()
@@ -31,6 +25,19 @@ extension InventoryEngine {
         "deployment.create", subject: "\(id)", actor: actor, detail: "\(deployment.target) \(names)", at: now)
       return try summary(of: id)
     }
+  }
+
+  /// Versions chosen and images pinned, for every kind of device in the target.
+  func draft(_ request: DeploymentRequest) async throws -> DeploymentDraft {
+    let deployment = Deployment(
+      id: DeploymentID(0), target: request.target, components: try exactVersions(request.components),
+      rollout: request.rollout, apply: request.apply)
+    try requireTarget(deployment.target)
+    let kinds = try kinds(in: deployment.target)
+    var draft = DeploymentDraft(deployment: deployment)
+    for kind in kinds { draft.versions[kind.platform.key] = ownVersions(of: deployment, on: kind.platform) }
+    draft.images = try await pinImages(of: draft, kinds: kinds)
+    return draft
   }
 
   private func create(_ draft: Deployment, devices: [DeviceRecord], at now: Instant) throws -> DeploymentID {
@@ -130,7 +137,7 @@ extension InventoryEngine {
     var others: [DeploymentID]
   }
 
-  private func kind(of device: DeviceRecord, in target: DeploymentTarget) throws -> DeviceKind {
+  func kind(of device: DeviceRecord, in target: DeploymentTarget) throws -> DeviceKind {
     let others = try database.assignments(of: device.name).filter { $0.target != target }.map(\.deployment)
     return DeviceKind(platform: device.platform, others: others.sorted())
   }

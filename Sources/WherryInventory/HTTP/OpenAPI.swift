@@ -63,7 +63,9 @@ enum OpenAPI {
     Operation("put", "/v1/groups/{group}/devices/{device}", "Add a device to a group", gives: "GroupSummary"),
     Operation("delete", "/v1/groups/{group}/devices/{device}", "Take a device out of a group", gives: "GroupSummary"),
     Operation(
-      "post", "/v1/deployments", "Create a deployment and open its first wave", takes: "DeploymentRequest",
+      "post", "/v1/deployments",
+      "Create a deployment and open its first wave; with ?plan=1 only say what it would do (DeploymentPreview)",
+      takes: "DeploymentRequest",
       gives: "DeploymentSummary", status: "201"),
     Operation("get", "/v1/deployments", "Deployments, newest first", gives: "[DeploymentSummary]"),
     Operation("get", "/v1/deployments/{id}", "One deployment", gives: "DeploymentSummary"),
@@ -160,6 +162,7 @@ enum OpenAPI {
       "ComponentVersion": ["recipe", "source", "digest", "createdAt"],
       "GroupSummary": ["name", "devices", "deployment"],
       "DeploymentRequest": ["target", "components", "rollout", "apply"],
+      "DeploymentPreview": ["target", "components", "waves", "devices"],
       "DeploymentSummary": [
         "id", "target", "components", "state", "reason", "createdAt", "finishedAt", "waves", "devices", "policy",
       ],

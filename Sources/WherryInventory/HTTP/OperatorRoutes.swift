@@ -203,6 +203,7 @@ struct OperatorRoutes: Sendable {
   private func addDeployments(to api: RouterGroup<OperatorContext>) {
     api.post("deployments") { [engine] request, context in
       let body = try DeploymentRequest(try await request.cursor())
+      if request.query("plan") == "1" { return Response.json(try await engine.preview(body).json) }
       return Response.json(try await engine.deploy(body, by: context.actorName).json, .created)
     }
     api.get("deployments") { [engine] _, _ in Response.json(.array(try await engine.deployments().map(\.json))) }

@@ -11,6 +11,7 @@ struct Deploy: ParsableCommand {
     discussion: """
       Examples:
         wherry deploy --group kiosks com.example.hello=1.0.0 com.example.web=1.0.0 --watch
+        wherry deploy --group kiosks com.example.web=2.0.0 --plan
         wherry deploy --group kiosks com.example.web=2.0.0 --waves 1,50%,100% --soak 30s
         wherry deploy --group kiosks com.example.hello=1.0.0 --merge com.example.hello='{"name":"Berlin"}'
 
@@ -34,12 +35,19 @@ struct Deploy: ParsableCommand {
   @Option(help: "Devices that change at the same time; 0 = the whole wave.") var concurrency: Int?
   @Option(help: "Time that a device has before it counts as failed.") var deviceTimeout: String?
   @Option(help: "What a halt does: pause or stop.") var onFailure: String?
+  @Flag(help: "Only show what it would do on each device; exit 1 if it would be refused.") var plan = false
   @Flag(help: "Show progress until it has ended; exit 1 unless it completed.") var watch = false
   @OptionGroup var options: OutputOptions
 
   func run() throws {
     let request = try request()
     let client = try Session.load().client
+    if plan {
+      let preview = try client.preview(request)
+      options.show(preview.json) { PreviewText.text(preview) }
+      guard preview.devices.allSatisfy({ $0.refusal == nil }) else { throw ExitCode(1) }
+      return
+    }
     let summary = try client.deploy(request)
     guard watch else {
       options.show(summary.json) { "Deployment \(summary.id) to \(summary.target) is under way.\n" }

@@ -1,0 +1,100 @@
+import WherryJSON
+import WherryModel
+
+/// What a deployment would do to one device.
+package struct DevicePreview: Hashable, Sendable, WireValue {
+  package struct Change: Hashable, Sendable, WireValue {
+    package var component: ComponentName
+    /// added, removed, changed, rebuilt, reconfigured, unchanged.
+    package var kind: String
+    package var from: Version?
+    package var to: Version?
+
+    package init(component: ComponentName, kind: String, from: Version?, to: Version?) {
+      self.component = component
+      self.kind = kind
+      self.from = from
+      self.to = to
+    }
+
+    package var json: JSON {
+      .members([
+        ("component", .string(component.rawValue)), ("kind", .string(kind)),
+        ("from", from.map { .string($0.description) }), ("to", to.map { .string($0.description) }),
+      ])
+    }
+
+    package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+      component = try cursor.require("component").name()
+      kind = try cursor.require("kind").string()
+      from = try cursor.optional("from")?.version()
+      to = try cursor.optional("to")?.version()
+    }
+  }
+
+  package var name: DeviceName
+  package var isOnline: Bool
+  /// From 1.
+  package var wave: Int
+  package var bytesToDownload: Int64 = 0
+  package var changes: [Change] = []
+  /// Why no plan can be made for it: the deployment would be refused whole.
+  package var refusal: String?
+
+  package init(name: DeviceName, isOnline: Bool, wave: Int) {
+    self.name = name
+    self.isOnline = isOnline
+    self.wave = wave
+  }
+
+  package var json: JSON {
+    .members([
+      ("name", .string(name.rawValue)), ("isOnline", .bool(isOnline)), ("wave", .int(wave)),
+      ("bytesToDownload", .integer(bytesToDownload)), ("changes", .array(changes.map(\.json))),
+      ("refusal", refusal.map(JSON.string)),
+    ])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    name = try cursor.require("name").name()
+    isOnline = try cursor.require("isOnline").bool()
+    wave = try cursor.require("wave").int()
+    bytesToDownload = try cursor.require("bytesToDownload").size()
+    changes = try cursor.require("changes").list { (element) throws(JSONShapeError) in try Change(element) }
+    refusal = try cursor.optional("refusal")?.string()
+  }
+}
+
+/// The answer to `POST /v1/deployments?plan=1`: nothing was created.
+package struct DeploymentPreview: Hashable, Sendable, WireValue {
+  package var target: DeploymentTarget
+  /// The versions that would be deployed.
+  package var components: [ComponentName: String]
+  /// Devices in each wave.
+  package var waves: [Int]
+  /// By name.
+  package var devices: [DevicePreview]
+
+  package init(
+    target: DeploymentTarget, components: [ComponentName: String], waves: [Int], devices: [DevicePreview]
+  ) {
+    self.target = target
+    self.components = components
+    self.waves = waves
+    self.devices = devices
+  }
+
+  package var json: JSON {
+    [
+      "target": target.json, "components": .named(components, JSON.string),
+      "waves": .array(waves.map { .int($0) }), "devices": .array(devices.map(\.json)),
+    ]
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    target = try DeploymentTarget(cursor.require("target"))
+    components = try cursor.require("components").named { (element) throws(JSONShapeError) in try element.string() }
+    waves = try cursor.require("waves").list { (element) throws(JSONShapeError) in try element.int() }
+    devices = try cursor.require("devices").list { (element) throws(JSONShapeError) in try DevicePreview(element) }
+  }
+}
