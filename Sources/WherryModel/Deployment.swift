@@ -49,6 +49,19 @@ package struct RolloutPolicy: Hashable, Sendable {
     case count(Int)
     /// Of the target, rounded up, at least one.
     case percent(Int)
+    /// So many times what the waves before it hold, again and again, until everyone has a place.
+    case factor(Int)
+  }
+  /// A budget that grows with the fleet.
+  package struct FailureShare: Hashable, Sendable {
+    /// More of those that have ended than this halt the rollout.
+    package var percent: Int
+    /// As soon as so many have ended; where there are fewer, all of them.
+    package var sample: Int
+    package init(percent: Int, sample: Int) {
+      self.percent = percent
+      self.sample = sample
+    }
   }
   package enum FailureAction: String, Hashable, Sendable {
     /// Stop opening waves and wait for a person.
@@ -61,6 +74,10 @@ package struct RolloutPolicy: Hashable, Sendable {
   package var soakMilliseconds: Int64 = 0
   /// More failed devices than this halt the rollout.
   package var failuresMaximum: Int = 0
+  /// In place of that number; nil = the number counts.
+  package var failureShare: FailureShare?
+  /// Devices with all of these labels are a wave of their own before the others; empty = there is none.
+  package var canary: [String: String] = [:]
   /// Devices that may be changing at the same time; 0 = as many as the wave holds.
   package var concurrencyMaximum: Int = 0
   /// A released, online device that has not ended by then counts as failed with class `timeout`.

@@ -68,11 +68,25 @@ extension RolloutMachine {
 
   private func spentBudget() -> String? {
     let failed = members.filter(\.isFailed)
-    guard failed.count - failuresAccepted > policy.failuresMaximum, let first = failed.first else { return nil }
+    guard let first = failed.first, let allowed = exceededBudget(failed.count) else { return nil }
     let devices = failed.count == 1 ? "1 device" : "\(failed.count) devices"
-    var reason = "\(devices) failed, \(policy.failuresMaximum + failuresAccepted) allowed; \(first.name)"
+    var reason = "\(devices) failed, \(allowed) allowed; \(first.name)"
     if case .failed(let failure?) = first.outcome { reason += ": \(failure.message)" } else { reason += " was first" }
     return reason
+  }
+
+  /// In words what would have been allowed; nil = it is not more than that.
+  private func exceededBudget(_ failed: Int) -> String? {
+    guard let share = policy.failureShare else {
+      let allowed = policy.failuresMaximum + failuresAccepted
+      return failed > allowed ? "\(allowed)" : nil
+    }
+    let ended = members.count { $0.outcome != nil } - failuresAccepted
+    let counted = failed - failuresAccepted
+    guard ended >= min(share.sample, members.count - failuresAccepted), counted * 100 > share.percent * ended else {
+      return nil
+    }
+    return "\(share.percent)% of \(ended)"
   }
 
   private var hasEvidence: Bool { members.contains { $0.outcome == .committed } }

@@ -55,14 +55,18 @@ package struct RolloutMachine: Hashable, Sendable {
   /// How many devices are in the waves up to each, strictly growing; the last takes everyone. Never empty.
   static func waveEnds(_ sizes: [RolloutPolicy.Size], count: Int) -> [Int] {
     var ends: [Int] = []
-    for size in sizes {
-      let end =
-        switch size {
-        case .count(let devices): devices
-        case .percent(let percent): max(1, (count * min(max(percent, 0), 100) + 99) / 100)
-        }
+    func append(_ end: Int) {
       let capped = min(count, end)
       if capped > ends.last ?? 0 { ends.append(capped) }
+    }
+    for size in sizes {
+      switch size {
+      case .count(let devices): append(devices)
+      case .percent(let percent): append(max(1, (count * min(max(percent, 0), 100) + 99) / 100))
+      case .factor(let factor):
+        if ends.isEmpty { append(1) }
+        while let last = ends.last, last < count { append(last * max(2, factor)) }
+      }
     }
     if ends.isEmpty || ends.last ?? 0 < count { ends.append(count) }
     return ends

@@ -54,13 +54,16 @@ extension RolloutPolicy: WireValue {
       switch wave {
       case .count(let count): ["count": .int(count)]
       case .percent(let percent): ["percent": .int(percent)]
+      case .factor(let factor): ["factor": .int(factor)]
       }
     }
-    return [
-      "waves": .array(sizes), "soakMilliseconds": .integer(soakMilliseconds), "failuresMaximum": .int(failuresMaximum),
-      "concurrencyMaximum": .int(concurrencyMaximum), "deviceTimeoutSeconds": .int(deviceTimeoutSeconds),
-      "onFailure": .string(onFailure.rawValue),
-    ]
+    let share: JSON? = failureShare.map { ["percent": .int($0.percent), "sample": .int($0.sample)] }
+    return .members([
+      ("waves", .array(sizes)), ("soakMilliseconds", .integer(soakMilliseconds)),
+      ("failuresMaximum", .int(failuresMaximum)), ("failureShare", share),
+      ("canary", canary.isEmpty ? nil : .map(canary)), ("concurrencyMaximum", .int(concurrencyMaximum)),
+      ("deviceTimeoutSeconds", .int(deviceTimeoutSeconds)), ("onFailure", .string(onFailure.rawValue)),
+    ])
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
@@ -71,6 +74,15 @@ extension RolloutPolicy: WireValue {
     }
     if let value = try cursor.optional("soakMilliseconds") { soakMilliseconds = try value.size() }
     if let value = try cursor.optional("failuresMaximum") { failuresMaximum = try value.count() }
+    if let value = try cursor.optional("failureShare") {
+      let percent = try value.require("percent")
+      let sample = try value.require("sample")
+      let share = FailureShare(percent: try percent.int(), sample: try sample.count())
+      guard (0...100).contains(share.percent) else { throw percent.fail("it is not between 0 and 100 percent") }
+      guard share.sample > 0 else { throw sample.fail("at least one device has to end before failures are counted") }
+      failureShare = share
+    }
+    if let value = try cursor.optional("canary") { canary = try value.stringMap() }
     if let value = try cursor.optional("concurrencyMaximum") { concurrencyMaximum = try value.count() }
     if let value = try cursor.optional("deviceTimeoutSeconds") { deviceTimeoutSeconds = try value.count() }
     if let value = try cursor.optional("onFailure") { onFailure = try value.word() }
@@ -81,6 +93,11 @@ extension RolloutPolicy: WireValue {
       let value = try count.count()
       guard value > 0 else { throw count.fail("a wave has at least one device") }
       return .count(value)
+    }
+    if let factor = try cursor.optional("factor") {
+      let value = try factor.int()
+      guard (2...100).contains(value) else { throw factor.fail("\(value) is not between 2 and 100") }
+      return .factor(value)
     }
     let percent = try cursor.require("percent")
     let value = try percent.int()

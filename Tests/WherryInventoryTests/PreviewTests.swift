@@ -69,6 +69,30 @@ import WherryWire
     #expect(try await lines(fleet.engine.preview(other)) == ["kiosk-1 1 0 com.example.hello reconfigured"])
   }
 
+  @Test func canariesAreTheFirstWave() async throws {
+    let fleet = try await EngineFixture()
+    for name: DeviceName in ["kiosk-1", "kiosk-2", "kiosk-3"] {
+      let claim = try await fleet.engine.createClaim(
+        ClaimRequest(device: name, groups: ["kiosks"], labels: name == "kiosk-3" ? ["ring": "canary"] : [:]), by: "test"
+      )
+      let token = try Claim(text: claim.claim ?? "").token
+      _ = try await fleet.engine.provision(try EngineFixture.request(name), token: token)
+      await fleet.setOnline(name, true)
+    }
+    try await fleet.publish(EngineFixture.recipe("1.0.0"))
+    var asked = try request(["com.example.hello": "1.0.0"], waves: [.percent(100)])
+    asked.rollout.canary = ["ring": "canary"]
+    let preview = try await fleet.engine.preview(asked)
+    #expect(preview.waves == [1, 2] && preview.devices.map(\.wave) == [2, 2, 1])
+    _ = try await fleet.engine.deploy(asked, by: "test")
+    #expect(try fleet.orders(to: "kiosk-3").count == 1 && fleet.orders(to: "kiosk-1").isEmpty)
+    try await fleet.report("kiosk-3", 1, .committed)
+    #expect(try fleet.orders(to: "kiosk-1").count == 1)
+    asked.rollout.canary = ["ring": "none"]
+    let refusal = await #expect(throws: Refusal.self) { try await fleet.engine.deploy(asked, by: "test") }
+    #expect(refusal?.code == "rollout.noCanary")
+  }
+
   @Test func whoCannotHaveItIsNamed() async throws {
     let fleet = try await EngineFixture()
     try await fleet.provision("kiosk-1")

@@ -63,7 +63,8 @@ struct RolloutBench {
     (3, [.percent(10), .percent(50), .percent(100)], [1, 2, 3]),
     (1, [.percent(10), .percent(50), .percent(100)], [1]), (5, [.count(2)], [2, 5]), (5, [.count(9)], [5]),
     (5, [.count(3), .count(2), .percent(80)], [3, 4, 5]), (5, [], [5]), (0, [.count(1)], [0]),
-    (7, [.percent(0), .percent(150)], [1, 7]),
+    (7, [.percent(0), .percent(150)], [1, 7]), (20, [.count(2), .factor(3)], [2, 6, 18, 20]),
+    (5, [.factor(2)], [1, 2, 4, 5]), (4, [.percent(100), .factor(9)], [4]), (0, [.factor(2)], [0]),
   ])
   func wavesGrowAndTheLastTakesTheRest(count: Int, sizes: [RolloutPolicy.Size], ends: [Int]) {
     #expect(RolloutMachine.waveEnds(sizes, count: count) == ends)
@@ -139,6 +140,28 @@ struct RolloutBench {
     bench.commit(2)
     #expect(bench.commit(3) == [Bench.release(4, 5)])
     #expect(bench.fail(4) == [.halted(reason: "2 devices failed, 1 allowed; d1: it fell over")])
+  }
+
+  /// Of 2 that have ended 1 failed: that says little; of 4 it is the quarter that is allowed, of 5 two are more.
+  @Test func aBudgetInPercentWaitsForItsSample() {
+    var bench = Bench(8) {
+      $0.waves = [.percent(100)]
+      $0.failureShare = RolloutPolicy.FailureShare(percent: 25, sample: 4)
+    }
+    #expect(bench.commit(1) == [] && bench.fail(2) == [] && bench.commit(3) == [] && bench.commit(4) == [])
+    #expect(bench.fail(5) == [.halted(reason: "2 devices failed, 25% of 5 allowed; d2: it fell over")])
+    #expect(bench.tell(.resume) == [])
+    #expect(bench.machine.state.name == "rolling", "those two are accepted")
+    #expect(bench.commit(6) == [] && bench.machine.state.name == "rolling")
+  }
+
+  @Test func aSampleLargerThanTheTargetIsTheTarget() {
+    var bench = Bench(2) {
+      $0.waves = [.percent(100)]
+      $0.failureShare = RolloutPolicy.FailureShare(percent: 10, sample: 20)
+    }
+    #expect(bench.fail(1) == [])
+    #expect(bench.commit(2) == [.halted(reason: "1 device failed, 10% of 2 allowed; d1: it fell over")])
   }
 
   @Test func afterAHaltAPersonMayResumeWithTheFailuresSoFarAccepted() {

@@ -41,8 +41,7 @@ extension InventoryEngine {
   }
 
   private func create(_ draft: Deployment, devices: [DeviceRecord], at now: Instant) throws -> DeploymentID {
-    let machine = RolloutMachine(
-      policy: draft.rollout, devices: devices.map { RolloutDevice(name: $0.name, isOnline: $0.isOnline) })
+    let machine = try rolloutMachine(draft, devices)
     let record = try database.insertDeployment(target: draft.target, at: now) { id in
       var deployment = draft
       deployment.id = id
@@ -50,6 +49,26 @@ extension InventoryEngine {
     }
     rollouts[record.deployment.id] = Rollout(record: record, machine: machine)
     return record.deployment.id
+  }
+
+  /// Canaries come first, and are the first wave.
+  func rolloutMachine(_ draft: Deployment, _ devices: [DeviceRecord]) throws -> RolloutMachine {
+    var policy = draft.rollout
+    var ordered = devices
+    if !policy.canary.isEmpty {
+      func isCanary(_ device: DeviceRecord) -> Bool { policy.canary.allSatisfy { device.labels[$0.key] == $0.value } }
+      let canaries = devices.filter(isCanary)
+      guard !canaries.isEmpty || devices.isEmpty else {
+        let labels = policy.canary.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ", ")
+        throw Refusal(
+          422, "rollout.noCanary", "no device of \(draft.target) has the labels \(labels)",
+          remedy: "give some of them the labels when they are provisioned, or deploy without a canary")
+      }
+      ordered = canaries + devices.filter { !isCanary($0) }
+      policy.waves = [.count(canaries.count)] + policy.waves
+    }
+    return RolloutMachine(
+      policy: policy, devices: ordered.map { RolloutDevice(name: $0.name, isOnline: $0.isOnline) })
   }
 
   /// The newest deployment of a target is the one that counts. A completed one stays what it is: done.

@@ -11,10 +11,7 @@ extension InventoryEngine {
     let draft = try await draft(request)
     let target = draft.deployment.target
     let devices = try devices(in: target)
-    let machine = RolloutMachine(
-      policy: draft.deployment.rollout,
-      devices: devices.map { RolloutDevice(name: $0.name, isOnline: $0.isOnline) })
-    let rollout = machine.summary
+    let rollout = try rolloutMachine(draft.deployment, devices).summary
     let waves = Dictionary(rollout.devices.map { ($0.name, $0.wave) }, uniquingKeysWith: { $1 })
     var memo = PreviewMemo()
     let previews = try devices.map { device in

@@ -76,12 +76,19 @@ struct WaveChecker: InvariantChecker {
   /// Written anew from the policy's description, not shared with the machine.
   private var waveEnds: [Int] {
     let count = online.count
-    let wanted = policy.waves.map { size in
+    var wanted: [Int] = []
+    for size in policy.waves {
       switch size {
-      case .count(let number): min(count, number)
+      case .count(let number): wanted.append(min(count, number))
       case .percent(let percent):
         // The smallest number of devices that is at least this share.
-        (1...max(1, count)).first { $0 * 100 >= count * percent } ?? count
+        wanted.append((1...max(1, count)).first { $0 * 100 >= count * percent } ?? count)
+      case .factor(let factor):
+        var end = wanted.max() ?? 1
+        while end < count {
+          wanted.append(end)
+          end *= factor
+        }
       }
     }
     return wanted.sorted() + [count]

@@ -25,13 +25,17 @@ struct Deploy: ParsableCommand {
   var merges: [String] = []
   @Option(name: .customLong("reset"), help: "NAME=POINTER reset to the recipe's default (repeatable).")
   var resets: [String] = []
-  @Option(help: "Cumulative size of each wave, counts or percent: 1,50%,100%.") var waves: String?
+  @Option(help: "Cumulative size of each wave, counts, percent or a factor: 1,50%,100% or 1,x3.") var waves: String?
+  @Option(help: "KEY=VALUE: devices with this label are a wave of their own before the others (repeatable).")
+  var canary: [String] = []
   @Option(help: "How long a wave must stay healthy before the next opens.") var soak: String?
   @Option(help: "How long each device watches its components before it commits.") var settle: String?
   @Option(help: "How long running components may hold their update off; 0s = they are not asked.")
   var updateTimeout: String?
   @Option(help: "What a device does when it fails: rollback or nothing.") var deviceFailure: String?
-  @Option(help: "Failed devices that are tolerated before the rollout halts.") var maxFailures: Int?
+  @Option(help: "Failed devices that are tolerated before the rollout halts: 3, or 5% of those that have ended.")
+  var maxFailures: String?
+  @Option(help: "With a percentage: how many have to end before it is looked at.") var failureSample: Int?
   @Option(help: "Devices that change at the same time; 0 = the whole wave.") var concurrency: Int?
   @Option(help: "Time that a device has before it counts as failed.") var deviceTimeout: String?
   @Option(help: "What a halt does: pause or stop.") var onFailure: String?
@@ -111,18 +115,13 @@ struct Deploy: ParsableCommand {
 
   private func rollout() throws -> RolloutPolicy {
     var policy = RolloutPolicy()
-    if let waves {
-      policy.waves = try waves.split(separator: ",").map { part in
-        let isPercent = part.hasSuffix("%")
-        guard let number = Int(isPercent ? part.dropLast() : part), number > 0, !isPercent || number <= 100 else {
-          throw ValidationError(
-            "--waves \"\(waves)\": \"\(part)\" is neither a count nor a percentage; write 1,50%,100%")
-        }
-        return isPercent ? .percent(number) : .count(number)
-      }
+    if let waves { policy.waves = try waves.split(separator: ",").map(size) }
+    for text in canary {
+      let (key, value) = try parsePair(text, what: "--canary")
+      policy.canary[key] = value
     }
     if let soak { policy.soakMilliseconds = Int64(try parseSeconds(soak, what: "--soak")) * 1000 }
-    if let maxFailures { policy.failuresMaximum = maxFailures }
+    try readBudget(into: &policy)
     if let concurrency { policy.concurrencyMaximum = concurrency }
     if let deviceTimeout { policy.deviceTimeoutSeconds = try parseSeconds(deviceTimeout, what: "--device-timeout") }
     if let onFailure {
@@ -132,5 +131,41 @@ struct Deploy: ParsableCommand {
       policy.onFailure = action
     }
     return policy
+  }
+
+  private func size(_ part: Substring) throws -> RolloutPolicy.Size {
+    let isPercent = part.hasSuffix("%")
+    let isFactor = part.hasPrefix("x")
+    let digits = isPercent ? part.dropLast() : isFactor ? part.dropFirst() : part
+    guard let number = Int(digits), number > 0, !isPercent || number <= 100, !isFactor || (2...100).contains(number)
+    else {
+      throw ValidationError(
+        "--waves \"\(waves ?? "")\": \"\(part)\" is neither a count nor a percentage nor a factor; write 1,50%,100% "
+          + "or 1,x3")
+    }
+    return isPercent ? .percent(number) : isFactor ? .factor(number) : .count(number)
+  }
+
+  private static let failureSampleDefault = 20
+
+  private func readBudget(into policy: inout RolloutPolicy) throws {
+    guard let maxFailures else {
+      guard failureSample == nil else { throw ValidationError("--failure-sample goes with --max-failures PERCENT%") }
+      return
+    }
+    let isShare = maxFailures.hasSuffix("%")
+    guard let number = Int(isShare ? maxFailures.dropLast() : maxFailures[...]), number >= 0, !isShare || number <= 100,
+      isShare || failureSample == nil, failureSample ?? 1 > 0
+    else {
+      throw ValidationError(
+        "--max-failures \"\(maxFailures)\" must be a number such as 3, or a percentage such as 5% (then "
+          + "--failure-sample N may say how many have to end first)")
+    }
+    if isShare {
+      policy.failureShare = RolloutPolicy.FailureShare(
+        percent: number, sample: failureSample ?? Self.failureSampleDefault)
+    } else {
+      policy.failuresMaximum = number
+    }
   }
 }
