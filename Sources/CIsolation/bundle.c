@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -225,4 +226,17 @@ int wherry_signal_descriptor(const sigset_t *set) { return signalfd(-1, set, SFD
 int wherry_next_signal(int fd) {
   struct signalfd_siginfo info;
   return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+}
+
+int wherry_attach_device_filter(int cgroup, const void *instructions, uint32_t count) {
+  union bpf_attr load = {
+    .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE, .insn_cnt = count, .insns = (uintptr_t)instructions,
+    .license = (uintptr_t) "Apache-2.0"};
+  int program = syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
+  if (program < 0) return errno;
+  union bpf_attr attach = {
+    .target_fd = cgroup, .attach_bpf_fd = program, .attach_type = BPF_CGROUP_DEVICE, .attach_flags = BPF_F_ALLOW_MULTI};
+  int error = syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach) < 0 ? errno : 0;
+  close(program);
+  return error;
 }

@@ -166,6 +166,8 @@ int wherry_spawn_within(int pidfd, uint64_t namespaces, const char *path, char *
 int wherry_enter(int descriptor, uint64_t namespaces);
 int wherry_part_from(uint64_t namespaces);
 int wherry_pidfd_open(int pid);
+/// Loads an eBPF program of the type BPF_PROG_TYPE_CGROUP_DEVICE and attaches it to a cgroup v2. 0 or an errno.
+int wherry_attach_device_filter(int cgroup, const void *instructions, uint32_t count);
 /// A listening stream socket; the descriptor that the first who connects sends (unix(7), SCM_RIGHTS).
 int wherry_listen_stream(const char *path);
 int wherry_receive_descriptor(int listener);

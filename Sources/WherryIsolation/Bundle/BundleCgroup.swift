@@ -142,9 +142,15 @@ package struct BundleCgroup: Sendable {
   ///   gets in /dev has to be made before.
   package func apply(_ resources: JSON, devices: Bool) throws(Failure) {
     let settings: [BundleSetting]
+    let rules: [DeviceRule]
     do throws(JSONShapeError) {
-      settings = try BundleResources(JSONCursor(resources, path: "/linux/resources"), for: self).settings()
+      let cursor = JSONCursor(resources, path: "/linux/resources")
+      settings = try BundleResources(cursor, for: self).settings()
+      rules = try DeviceRule.list(cursor)
     } catch { throw BundleProgram.refusal("\(error)", "mend it in config.json") }
+    if devices, !rules.isEmpty, directory(of: "devices") == nil, let unifiedDirectory {
+      try DeviceFilter(rules).attach(to: unifiedDirectory)
+    }
     for setting in settings where (setting.name == "devices") == devices {
       guard let file = setting.file else {
         throw BundleProgram.refusal(

@@ -198,6 +198,8 @@ package struct BundleRuntime {
 
   package func update(_ id: String, _ resources: JSON) throws(Failure) {
     let cgroup = BundleCgroup(path: try store.load(id).cgroupPath)
-    for devices in [false, true] { try cgroup.apply(resources, devices: devices) }
+    try cgroup.apply(resources, devices: false)
+    // On v2 a second filter could only take more away.
+    if cgroup.directory(of: "devices") != nil { try cgroup.apply(resources, devices: true) }
   }
 }
