@@ -7,6 +7,8 @@ package enum RolloutEvent: Hashable, Sendable {
   case online(DeviceName, Bool)
   case pause
   case resume
+  /// Whoever failed gets its desired state once more.
+  case retry
   case cancel
   /// The device came into the target.
   case joined(DeviceName, isOnline: Bool)

@@ -84,6 +84,7 @@ package struct RolloutMachine: Hashable, Sendable {
     case .pause:
       if case .rolling = state { state = .paused(reason: "paused by an operator") }
     case .resume: resume()
+    case .retry: retry()
     case .cancel: cancel()
     case .joined(let name, let isOnline): return joined(name, isOnline: isOnline, now) + advance(now)
     case .left(let name): members.removeAll { $0.name == name }
@@ -132,6 +133,24 @@ package struct RolloutMachine: Hashable, Sendable {
       state = .rolling
     case .created, .rolling, .completed, .cancelled: break
     }
+  }
+
+  /// They are candidates again, so gates, places and the concurrency limit hold for them as for everyone.
+  private mutating func retry() {
+    switch state {
+    case .rolling, .completed: break
+    case .halted: guard policy.onFailure == .pause else { return }
+    case .created, .paused, .cancelled: return
+    }
+    guard members.contains(where: \.isFailed) else { return }
+    for index in members.indices where members[index].isFailed {
+      members[index].wave = nil
+      members[index].outcome = nil
+      members[index].since = nil
+    }
+    failuresAccepted = 0
+    soakUntil = nil
+    state = .rolling
   }
 
   private mutating func cancel() {

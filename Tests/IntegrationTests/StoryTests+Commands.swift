@@ -88,6 +88,7 @@ extension OnRealParts.StoryTests {
     #expect(try fleet.succeed(["wherry", "deployment", "show", id]).output.contains("paused"))
     try fleet.succeed(["wherry", "deployment", "resume", id])
     try fleet.succeed(["wherry", "deployment", "cancel", id])
+    #expect(try fleet.wherry("deployment", "retry", id).error.contains("nothing of it can be tried again"))
     let watched = try fleet.wherry("deployment", "watch", id)
     #expect(watched.status == 1, "a cancelled deployment did not complete: \(watched.text)")
     #expect(try fleet.succeed(["wherry", "deployment", "list"]).output.contains("cancelled"))

@@ -49,6 +49,29 @@ import WherryWire
     #expect(await fleet.engine.statistics.duplicateReports == 2)
   }
 
+  @Test func whoFailedIsOrderedAnewByARetry() async throws {
+    let fleet = try await EngineFixture()
+    try await fleet.provision("kiosk-1")
+    try await fleet.publish(EngineFixture.recipe("1.0.0"))
+    let id = try await fleet.deploy(["com.example.hello": Version(1, 0, 0)]).id
+    try await fleet.report("kiosk-1", 1, .failed, failure: Failure(.start, code: "x", message: "it fell over"))
+    #expect(try await fleet.engine.deployment(id).state == "halted")
+    #expect(try await fleet.engine.control(id, .retry, by: "test").state == "rolling")
+    let orders = try fleet.orders(to: "kiosk-1")
+    #expect(orders.count == 2 && orders[1].statement.generation == Generation(2))
+    #expect(orders[1].plan?.components.count == 1)
+    // What it says of the first try comes late, and changes nothing.
+    try await fleet.report("kiosk-1", 2, .failed, generation: 1)
+    #expect(try await fleet.engine.deployment(id).state == "rolling")
+    try await fleet.report("kiosk-1", 3, .committed)
+    #expect(try await fleet.engine.deployment(id).state == "completed")
+    _ = try await fleet.deploy(["com.example.hello": Version(1, 0, 0)])
+    let refusal = await #expect(throws: Refusal.self) {
+      _ = try await fleet.engine.control(id, .retry, by: "test")
+    }
+    #expect(refusal.map { "\($0)" }?.contains("is not the newest") == true, "\(refusal.debugDescription)")
+  }
+
   @Test func wavesOpenOneAfterTheOther() async throws {
     let fleet = try await EngineFixture()
     for name: DeviceName in ["kiosk-1", "kiosk-2", "kiosk-3"] { try await fleet.provision(name) }

@@ -172,6 +172,33 @@ struct RolloutBench {
     #expect(bench.fail(3) == [.halted(reason: "2 devices failed, 1 allowed; d1: it fell over")])
   }
 
+  @Test func whoFailedIsTriedAgainWithinTheLimits() {
+    var bench = Bench(3) {
+      $0.waves = [.percent(100)]
+      $0.concurrencyMaximum = 1
+      $0.failuresMaximum = 5
+    }
+    #expect(bench.fail(1) == [Bench.release(2)] && bench.fail(2) == [Bench.release(3)])
+    #expect(bench.commit(3) == [.completed])
+    #expect(bench.tell(.retry) == [Bench.release(1)] && bench.machine.state.name == "rolling")
+    #expect(bench.commit(1) == [Bench.release(2)])
+    #expect(bench.commit(2) == [.completed])
+    #expect(bench.tell(.retry) == [] && bench.machine.state.name == "completed", "nobody failed")
+  }
+
+  @Test func afterAHaltTryingAgainGoesOn() {
+    var bench = Bench(3) { $0.waves = [.count(1)] }
+    #expect(bench.fail(1).count == 1 && bench.machine.state.name == "halted")
+    #expect(bench.tell(.retry) == [Bench.release(1)])
+    #expect(bench.commit(1) == [Bench.release(2, 3)])
+    var stopped = Bench(2) {
+      $0.waves = [.count(1)]
+      $0.onFailure = .stop
+    }
+    stopped.fail(1)
+    #expect(stopped.tell(.retry) == [] && stopped.machine.state.name == "halted")
+  }
+
   @Test func withPolicyStopAHaltIsFinal() {
     var bench = Bench(2) {
       $0.waves = [.count(1)]

@@ -84,7 +84,8 @@ extension InventoryEngine {
 
   package func control(_ id: DeploymentID, _ event: RolloutEvent, by actor: String) throws -> DeploymentSummary {
     guard let record = try database.deployment(id) else { throw Self.noDeployment(id) }
-    guard !record.state.isFinal else {
+    if case .retry = event { try requireRetry(record) }
+    guard !record.state.isFinal || event == .retry else {
       throw Refusal(
         409, "deployment.ended", "deployment \(id) has ended: it is \(record.state.rawValue)",
         remedy: "create a new deployment")
@@ -94,6 +95,26 @@ extension InventoryEngine {
       try drive(id, event, at: now)
       try database.audit("deployment.\(event.verb)", subject: "\(id)", actor: actor, at: now)
       return try summary(of: id)
+    }
+  }
+
+  /// Going back to an older deployment is not trying again.
+  private func requireRetry(_ record: DeploymentRecord) throws {
+    let id = record.deployment.id
+    let newest = try database.deployments(of: record.deployment.target).first?.deployment.id
+    let mayBe: Bool =
+      switch record.state {
+      case .rolling, .completed: true
+      case .halted: record.deployment.rollout.onFailure == .pause
+      case .paused, .cancelled, .superseded: false
+      }
+    guard mayBe, newest == id else {
+      throw Refusal(
+        409, "deployment.ended",
+        newest == id
+          ? "deployment \(id) is \(record.state.rawValue), so nothing of it can be tried again"
+          : "deployment \(id) is not the newest to \(record.deployment.target)",
+        remedy: record.state == .paused ? "resume it first" : "create a new deployment")
     }
   }
 
@@ -196,6 +217,7 @@ extension RolloutEvent {
     switch self {
     case .pause: "pause"
     case .resume: "resume"
+    case .retry: "retry"
     case .cancel: "cancel"
     case .start: "start"
     case .tick: "tick"

@@ -71,6 +71,7 @@ enum OpenAPI {
     Operation("get", "/v1/deployments/{id}", "One deployment", gives: "DeploymentSummary"),
     Operation("post", "/v1/deployments/{id}/pause", "Release no more devices", gives: "DeploymentSummary"),
     Operation("post", "/v1/deployments/{id}/resume", "Go on", gives: "DeploymentSummary"),
+    Operation("post", "/v1/deployments/{id}/retry", "Try again on devices that failed", gives: "DeploymentSummary"),
     Operation("post", "/v1/deployments/{id}/cancel", "End it; what changed stays", gives: "DeploymentSummary"),
     Operation("get", "/v1/deployments/{id}/watch", "The deployment at each change", gives: "event-stream"),
     Operation("get", "/healthz", "Whether the process lives"),

@@ -210,7 +210,7 @@ struct OperatorRoutes: Sendable {
     api.get("deployments/:id") { [engine] _, context in
       Response.json(try await engine.deployment(try context.deploymentID()).json)
     }
-    for (verb, event) in [("pause", RolloutEvent.pause), ("resume", .resume), ("cancel", .cancel)] {
+    for (verb, event) in [("pause", RolloutEvent.pause), ("resume", .resume), ("retry", .retry), ("cancel", .cancel)] {
       api.post(RouterPath("deployments/:id/\(verb)")) { [engine] _, context in
         Response.json(try await engine.control(try context.deploymentID(), event, by: context.actorName).json)
       }

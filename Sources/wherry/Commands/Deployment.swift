@@ -9,7 +9,7 @@ struct DeploymentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "deployment", abstract: "Deployments and their rollouts.",
     discussion: "Example: wherry deployment watch 3",
-    subcommands: [List.self, Show.self, Watch.self, Pause.self, Resume.self, Cancel.self])
+    subcommands: [List.self, Show.self, Watch.self, Pause.self, Resume.self, Retry.self, Cancel.self])
 
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -67,6 +67,14 @@ struct DeploymentCommand: ParsableCommand {
       abstract: "Go on after a pause or a halt.", discussion: "Example: wherry deployment resume 3")
     @Argument var deployment: DeploymentID
     func run() throws { try DeploymentText.steer(deployment, "resume") }
+  }
+
+  struct Retry: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Try again on the devices that failed, also after a halt or when the rest completed.",
+      discussion: "Example: wherry deployment retry 3")
+    @Argument var deployment: DeploymentID
+    func run() throws { try DeploymentText.steer(deployment, "retry") }
   }
 
   struct Cancel: ParsableCommand {
