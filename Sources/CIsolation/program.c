@@ -13,8 +13,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int open_read_only(const char *path) {
@@ -53,4 +57,20 @@ int wherry_open_program(const char *path) {
   // Another thread may have been faster.
   if (copy >= 0 && !atomic_compare_exchange_strong(&kept, &none, copy)) close(copy);
   return file;
+}
+
+int wherry_protect_program(char *const arguments[]) {
+  struct statvfs status;
+  if (statvfs("/proc/self/exe", &status) == 0 && status.f_flag & ST_RDONLY) {
+    // It was executed by a descriptor, and the kernel made the descriptor's number its name.
+    const char *name = strrchr(arguments[0], '/');
+    prctl(PR_SET_NAME, name ? name + 1 : arguments[0]);
+    return 0;
+  }
+  int file = open_read_only("/proc/self/exe");
+  if (file < 0) return errno;
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+  execve(path, arguments, environ);
+  return errno;
 }

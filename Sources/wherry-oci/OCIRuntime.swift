@@ -1,3 +1,4 @@
+import CIsolation
 import Glibc
 import WherryIsolation
 import WherryJSON
@@ -49,6 +50,7 @@ enum OCIRuntime {
         throw Options.Misuse(description: "--systemd-cgroup is not supported; use cgroupfs as the cgroup manager")
       }
       guard let verb = options.words.first else { throw Options.Misuse(description: "a command is missing") }
+      if ["create", "run", "exec"].contains(verb) { try protect(arguments) }
       let root = options["--root"] ?? (geteuid() == 0 ? "/run/wherry-oci" : "/tmp/wherry-oci-\(geteuid())")
       let runtime = BundleRuntime(root: root) { [log] in log.write($0, level: "warning") }
       return try Command(runtime: runtime).run(verb, Array(options.words.dropFirst()))
@@ -59,6 +61,22 @@ enum OCIRuntime {
     } catch {
       log.write("\(error)", level: "error")
       return 1
+    }
+  }
+}
+
+extension OCIRuntime {
+  /// Before it executes what a container is, a child of this program is inside already, and an image can have the
+  /// kernel execute the program there once more: `#!/proc/self/exe`. Root inside would then get at this program's file
+  /// (CVE-2019-5736). So whatever makes processes in containers is executed from a mount that nobody can write to.
+  private static func protect(_ arguments: [String]) throws {
+    let words = arguments.map { strdup($0) } + [nil]
+    defer { for word in words { free(word) } }
+    let error = wherry_protect_program(words)
+    guard error == 0 else {
+      throw Options.Misuse(
+        description: "the program cannot be executed from a read-only mount of its own: "
+          + "\(String(cString: strerror(error))); run it as root")
     }
   }
 }

@@ -26,7 +26,9 @@ extension OnRealParts {
     /// The container that `spec` proposes, without a terminal, with what the test asks for.
     private func bundle(_ command: String, _ change: (inout JSON) -> Void = { _ in }) throws {
       let manager = FileManager.default
-      try manager.createDirectory(atPath: place + "/rootfs/bin", withIntermediateDirectories: true)
+      for path in ["bin", "tmp"] {
+        try manager.createDirectory(atPath: place + "/rootfs/" + path, withIntermediateDirectories: true)
+      }
       if !manager.fileExists(atPath: place + "/rootfs/bin/sh") {
         try manager.copyItem(atPath: "/bin/busybox", toPath: place + "/rootfs/bin/busybox")
         for name in ["sh", "cat", "id", "ls", "sleep", "hostname", "touch", "mknod", "tty", "echo"] {
@@ -106,13 +108,22 @@ extension OnRealParts {
       func hook(_ name: String) -> JSON {
         [["path": "/bin/sh", "args": ["sh", "-c", .string("cat > /dev/null; echo \(name) >> \(log)")]]]
       }
-      try bundle("exit 0") { json in
+      try bundle("cat /tmp/started; exit 0") { json in
+        json["root"]?["readonly"] = false
         json["hooks"] = [
-          "createRuntime": hook("createRuntime"), "createContainer": hook("createContainer"),
+          "startContainer": [
+            [
+              "path": "/bin/sh", "env": ["A=inside"],
+              "args": ["sh", "-c", "cat > /tmp/state; echo $A $(id -u) $(cat /proc/1/comm) > /tmp/started"],
+            ]
+          ], "createRuntime": hook("createRuntime"), "createContainer": hook("createContainer"),
           "poststart": hook("poststart"), "poststop": hook("poststop"),
         ]
       }
-      #expect(try oci("run", "--bundle", place, id).status == 0)
+      let run = try oci("run", "--bundle", place, id)
+      #expect(
+        run.status == 0 && run.output == "inside 0 wherry-oci\n", "the container's first waits still: \(run.text)")
+      #expect(Command.text(place + "/rootfs/tmp/state").contains("\"status\":\"created\""))
       #expect(Command.text(log) == "createRuntime\ncreateContainer\npoststart\npoststop\n")
       try bundle("exit 0") { $0["hooks"] = ["createRuntime": [["path": "/bin/false"]]] }
       let failed = try oci("create", "--bundle", place, id)
@@ -134,6 +145,27 @@ extension OnRealParts {
       let run = try oci("run", "--bundle", place, id)
       #expect(run.error.contains("mknod: /dev/sda: Operation not permitted"), "\(run.text)")
       #expect(run.error.contains("can't fork"), "\(run.text)")
+    }
+
+    /// CVE-2019-5736: the kernel executes the runtime again inside, and root there tries to write to its file.
+    @Test func anImageCannotReachTheRuntimesOwnFile() throws {
+      if Self.skips() { return }
+      defer { end() }
+      try bundle("true") { json in
+        json["root"]?["readonly"] = false
+        json["process"]?["args"] = ["/evil"]
+      }
+      try "#!/proc/self/exe\n".write(toFile: place + "/rootfs/evil", atomically: true, encoding: .utf8)
+      chmod(place + "/rootfs/evil", 0o755)
+      let before = try FileManager.default.attributesOfItem(atPath: Command.program("wherry-oci"))
+      _ = try oci("run", "--bundle", place, id)
+      try bundle("for p in /proc/[0-9]*; do chmod 777 $p/exe; echo x >> $p/exe; done 2>&1; exit 0")
+      #expect(try oci("create", "--bundle", place, id).status == 0 && oci("start", id).status == 0)
+      try wait(for: "stopped")
+      let after = try FileManager.default.attributesOfItem(atPath: Command.program("wherry-oci"))
+      for key in [FileAttributeKey.posixPermissions, .size, .modificationDate] {
+        #expect("\(before[key] ?? 0)" == "\(after[key] ?? 1)", "\(key) has changed")
+      }
     }
 
     @Test func aTerminalIsItsOwn() throws {

@@ -187,6 +187,8 @@ int wherry_listen(const char *directory, const char *socket);
 int wherry_connect(const char *directory, const char *socket);
 /// To execute that program by, without a way to change its file for those who are executed (program.c).
 int wherry_open_program(const char *path);
+/// Executes the calling program anew from such a place, unless it is there already. 0 = it is, or an errno.
+int wherry_protect_program(char *const arguments[]);
 /// Starts the shim with the three descriptors and its end of a new socket pair; gives the agent's end.
 int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, int *pid);
 uint32_t wherry_major(uint64_t device);

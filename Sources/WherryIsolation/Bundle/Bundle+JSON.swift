@@ -186,6 +186,24 @@ extension BundleProcess {
   }
 }
 
+extension BundleProcess {
+  /// As `exec --process` takes it: a hook in the place of the program, with this one's user and rights.
+  func running(_ hook: Bundle.Hook) -> JSON {
+    var json: JSON = [
+      "cwd": "/", "args": .array(([hook.path] + hook.arguments.dropFirst()).map { .string($0) }),
+      "env": .array(hook.environment.map { .string($0) }), "noNewPrivileges": .bool(forbidsNewPrivileges),
+      "user": [
+        "uid": .integer(Int64(user)), "gid": .integer(Int64(group)),
+        "additionalGids": .array(groups.map { .integer(Int64($0)) }),
+      ],
+    ]
+    if let capabilities {
+      json["capabilities"] = .object(capabilities.mapValues { .array($0.map { .string($0) }) })
+    }
+    return json
+  }
+}
+
 extension BundleSeccomp {
   fileprivate init(_ cursor: JSONCursor) throws(JSONShapeError) {
     defaultAction = try cursor.require("defaultAction").string()

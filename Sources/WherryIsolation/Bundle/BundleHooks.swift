@@ -11,6 +11,8 @@ struct BundleHooks {
   /// Of the container; -1 = hooks run where the runtime does.
   var process: Int32 = -1
   var namespaces: Int64 = 0
+  /// In sentences; nil = the hook's own path.
+  var named: String?
 
   func run(_ hooks: [Bundle.Hook], _ name: String) throws(Failure) {
     for hook in hooks { try run(hook, name) }
@@ -18,7 +20,7 @@ struct BundleHooks {
 
   private func run(_ hook: Bundle.Hook, _ name: String) throws(Failure) {
     var pipes: [Int32] = [0, 0]
-    guard pipe(&pipes) == 0 else { throw Self.failure(hook, name, "no pipe: \(sentence(ofErrno: errno))") }
+    guard pipe(&pipes) == 0 else { throw failure(hook, name, "no pipe: \(sentence(ofErrno: errno))") }
     let arguments = hook.arguments.map { strdup($0) } + [nil]
     let environment = hook.environment.map { strdup($0) } + [nil]
     defer { for text in arguments + environment { free(text) } }
@@ -27,7 +29,7 @@ struct BundleHooks {
     close(pipes[0])
     guard pid > 0 else {
       close(pipes[1])
-      throw Self.failure(hook, name, sentence(ofErrno: errno))
+      throw failure(hook, name, sentence(ofErrno: errno))
     }
     // A hook that does not read its input must not end the runtime; one that is small fits the pipe.
     signal(SIGPIPE, SIG_IGN)
@@ -42,7 +44,7 @@ struct BundleHooks {
         case (0, let code): "it exited with code \(code)"
         case (let number, _): "it was ended by signal \(number)"
         }
-      throw Self.failure(hook, name, words)
+      throw failure(hook, name, words)
     }
   }
 
@@ -58,13 +60,13 @@ struct BundleHooks {
     let isOver = poll(&entry, 1, Int32(clamping: seconds * 1_000)) > 0
     if !isOver { kill(pid, SIGKILL) }
     while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-    guard isOver else { throw Self.failure(hook, name, "it did not end within \(seconds) s") }
+    guard isOver else { throw failure(hook, name, "it did not end within \(seconds) s") }
     return status
   }
 
-  private static func failure(_ hook: Bundle.Hook, _ name: String, _ reason: String) -> Failure {
+  private func failure(_ hook: Bundle.Hook, _ name: String, _ reason: String) -> Failure {
     Failure(
-      .start, code: "bundle.hook", message: "the \(name) hook \(hook.path) failed: \(reason)",
+      .start, code: "bundle.hook", message: "the \(name) hook \(named ?? hook.path) failed: \(reason)",
       remedy: "see what it wrote, or take it out of config.json")
   }
 }

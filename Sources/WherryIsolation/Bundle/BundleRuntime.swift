@@ -65,15 +65,9 @@ package struct BundleRuntime {
     guard let process = bundle.process, !process.arguments.isEmpty else {
       throw BundleProgram.refusal("\(id) has no process to start", "give process.args in config.json")
     }
-    let descriptor = wherry_pidfd_open(record.pid)
-    defer { if descriptor >= 0 { close(descriptor) } }
-    if !bundle.hooks.startContainer.isEmpty {
-      let hooks = BundleHooks(
-        state: json(record, .created), process: descriptor, namespaces: Self.hookNamespaces(of: bundle))
-      do throws(Failure) { try hooks.run(bundle.hooks.startContainer, "startContainer") } catch {
-        end(record)
-        throw error
-      }
+    do throws(Failure) { try runStartHooks(bundle, process, record) } catch {
+      end(record)
+      throw error
     }
     try release(id)
     // What comes too late to stop it is told, and no more.
@@ -81,6 +75,23 @@ package struct BundleRuntime {
       do throws(Failure) { try BundleHooks(state: json(record, .running)).run([hook], "poststart") } catch {
         warn("\(error)")
       }
+    }
+  }
+
+  /// They are the container's own programs, so each is one more process of it, with its rights and no others: `exec`,
+  /// in a process of its own, since a namespace of pids is entered for good.
+  private func runStartHooks(
+    _ bundle: Bundle, _ process: BundleProcess, _ record: BundleRecord
+  ) throws(Failure) {
+    for hook in bundle.hooks.startContainer {
+      let path = "\(store.directory(record.id))/hook.json"
+      let error = Files.write(process.running(hook).canonicalBytes, to: path)
+      defer { unlink(path) }
+      guard error == 0 else { throw BundleBirth.notWritten(path, error) }
+      let command = Bundle.Hook(
+        path: "/proc/self/exe", arguments: ["wherry-oci", "--root", store.root, "exec", "--process", path, record.id],
+        environment: [], timeoutSeconds: hook.timeoutSeconds)
+      try BundleHooks(state: json(record, .created), named: hook.path).run([command], "startContainer")
     }
   }
 
