@@ -104,12 +104,29 @@ static int make_terminal(const struct wherry_op *op) {
   return error;
 }
 
+// A process in the container's pid namespace is seen from inside, and who may trace there gets at its root and its
+// descriptors. So the one who enters the namespaces never is: it has nothing of the host's left when it clones the one
+// that is (CVE-2016-9962).
+static int be_born_inside(void) {
+  syscall(SYS_close_range, WHERRY_FD_CONSOLE + 1, ~0U, 0);
+  struct clone_args how = {.flags = CLONE_PARENT};
+  pid_t pid = syscall(SYS_clone3, &how, sizeof how);
+  if (pid < 0) return errno;
+  if (pid == 0) {
+    setsid();
+    return 0;
+  }
+  int32_t number = pid;
+  _exit(send(WHERRY_FD_PARENT, &number, sizeof number, MSG_NOSIGNAL) == sizeof number ? 0 : 126);
+}
+
 int wherry_bundle(const struct wherry_op *op) {
   switch (op->code) {
     case WHERRY_OP_MEET_PARENT: {
       int error = tell(WHERRY_FD_PARENT, op->numbers[0]);
       return error ? error : hear(WHERRY_FD_PARENT);
     }
+    case WHERRY_OP_BE_BORN_INSIDE: return be_born_inside();
     case WHERRY_OP_AWAIT_START: return await_start(op->numbers[0]);
     case WHERRY_OP_TERMINAL: return make_terminal(op);
     default: return ENOSYS;
@@ -137,7 +154,10 @@ static void place_descriptors(const struct wherry_birth *birth) {
     dup3(ASIDE + i, to[i], O_CLOEXEC);
     close(ASIDE + i);
   }
-  // Whatever else is open, known or not, ends at execve.
+  // Whatever else is open, known or not, is closed before a path of the image is walked: a link to /proc/self/fd would
+  // lead to it.
+  syscall(SYS_close_range, WHERRY_FD_CONSOLE + 1, WHERRY_FD_SLOTS - 1, 0);
+  syscall(SYS_close_range, WHERRY_FD_SLOTS + 1, ~0U, 0);
   syscall(SYS_close_range, WHERRY_FD_REPORT, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
 }
 
@@ -146,6 +166,8 @@ static void child(const struct wherry_program *program, const struct wherry_birt
   reset_signals();
   // Until execve this is the runtime, seen from inside: nobody there shall look into it.
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  // The keys of whoever called are not the container's. A kernel without keys has none to give.
+  syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
   setsid();
   umask(022);
   wherry_launch(program);

@@ -145,6 +145,7 @@ static int run(const struct wherry_op *op) {
       return setdomainname(wherry_string(op, 1), strlen(wherry_string(op, 1))) < 0 ? errno : 0;
     case WHERRY_OP_MEET_PARENT:
     case WHERRY_OP_AWAIT_START:
+    case WHERRY_OP_BE_BORN_INSIDE:
     case WHERRY_OP_TERMINAL: return wherry_bundle(op);
     case WHERRY_OP_CHANGE_DIRECTORY: return chdir(wherry_string(op, 1)) < 0 ? errno : 0;
     case WHERRY_OP_REOPEN_NULL: return reopen_null();

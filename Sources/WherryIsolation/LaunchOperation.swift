@@ -52,6 +52,8 @@ enum LaunchOperation: Hashable, Sendable {
   case meetParent(Meeting)
   /// Everything is ready; goes on when somebody connects, who is told of what fails from then on.
   case awaitStart
+  /// Goes on in a child, born in the namespaces that were entered; the parent is told who that is.
+  case beBornInside
   case domainName(String)
   case umask(Int64)
   case capabilitySets(CapabilitySets)
@@ -133,7 +135,7 @@ extension LaunchOperation {
         WHERRY_OP_EXECUTE, candidates + arguments + environment,
         numbers: [Int64(candidates.count), Int64(arguments.count), Int64(environment.count)])
     case .boundingSet, .user, .capabilities, .capabilitySets, .noNewPrivileges, .seccomp: encodedPrivileges
-    case .meetParent, .awaitStart, .domainName, .umask, .terminal, .exactLimit, .newTree, .personality:
+    case .meetParent, .awaitStart, .beBornInside, .domainName, .umask, .terminal, .exactLimit, .newTree, .personality:
       encodedForBundles
     case .rootMount, .changeRoot, .treePropagation, .propagation, .overlay, .openTree, .pivotRoot, .mount, .attach,
       .setAttributes, .mask, .seal, .readOnly,
@@ -164,6 +166,7 @@ extension LaunchOperation {
   private var encodedForBundles: Encoded {
     switch self {
     case .meetParent(let meeting): Encoded(WHERRY_OP_MEET_PARENT, numbers: [meeting.rawValue])
+    case .beBornInside: Encoded(WHERRY_OP_BE_BORN_INSIDE)
     case .awaitStart: Encoded(WHERRY_OP_AWAIT_START, numbers: [Meeting.ready.rawValue])
     case .domainName(let name): Encoded(WHERRY_OP_DOMAIN_NAME, [name])
     case .umask(let mask): Encoded(WHERRY_OP_UMASK, numbers: [mask])

@@ -99,7 +99,7 @@ struct Attendant {
     var status: Int32 = 0
     let ended = waitpid(pid, &status, WNOHANG)
     // Not a child of this process any more when somebody else has looked after it.
-    if ended < 0, errno == ECHILD { return 0 }
+    if ended < 0, errno == ECHILD { return 1 }
     guard ended == pid else { return nil }
     return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f
   }

@@ -63,14 +63,13 @@ struct Command {
     let terminal = isAttached && request.consoleSocket == nil ? try OwnTerminal() : nil
     if let terminal { request.consoleSocket = terminal.path }
     if isAttached { Attendant.holdSignals() }
-    try runtime.create(request, bundle: options["--bundle"] ?? ".")
+    let pid = try runtime.create(request, bundle: options["--bundle"] ?? ".")
     guard andStart else { return 0 }
     do { try runtime.start(id) } catch {
       try? runtime.delete(id, force: true)
       throw error
     }
     guard isAttached else { return 0 }
-    let pid = Int32(clamping: try runtime.state(id)["pid"]?.integerValue ?? 0)
     let code = Attendant(pid: pid, terminal: terminal).wait()
     if !options.has("--keep") { try runtime.delete(id, force: true) }
     return code

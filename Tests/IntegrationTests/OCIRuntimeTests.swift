@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import Testing
 import WherryJSON
+import WherryTestSupport
 
 extension OnRealParts {
   /// `wherry-oci` as whoever runs containers calls it.
@@ -166,6 +167,28 @@ extension OnRealParts {
       for key in [FileAttributeKey.posixPermissions, .size, .modificationDate] {
         #expect("\(before[key] ?? 0)" == "\(after[key] ?? 1)", "\(key) has changed")
       }
+    }
+
+    @Test func whatIsInACgroupAlreadyIsLeftAlone() throws {
+      if Self.skips() { return }
+      defer { end() }
+      let cgroup = try #require(
+        ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].first { access($0 + "/cgroup.procs", F_OK) == 0 })
+      let other = "\(cgroup)/\(id)-other"
+      mkdir(other, 0o755)
+      let stranger = try #require(ChildProcess("/bin/sleep", ["1000"], outputPath: "/dev/null"))
+      defer {
+        kill(stranger.processID, SIGKILL)
+        stranger.wait()
+        try? Command.eventually("the cgroup is gone") { rmdir(other) == 0 || errno == ENOENT }
+      }
+      try "\(stranger.processID)".write(toFile: other + "/cgroup.procs", atomically: false, encoding: .utf8)
+      for path in ["/\(id)-other", "/", "../.."] {
+        try bundle("true") { $0["linux"]?["cgroupsPath"] = .string(path) }
+        let refused = try oci("create", "--bundle", place, id)
+        #expect(refused.error.contains("holds processes that are not the container's"), "\(refused.text)")
+      }
+      #expect(kill(stranger.processID, 0) == 0)
     }
 
     @Test func aTerminalIsItsOwn() throws {

@@ -89,6 +89,7 @@ enum wherry_op_code {
   WHERRY_OP_TREE_PROPAGATION = 40,  // s1 = path, n0 = MS_… flags
   WHERRY_OP_PERSONALITY = 41,  // n0
   WHERRY_OP_CHANGE_ROOT = 42,  // s1
+  WHERRY_OP_BE_BORN_INSIDE = 43,  // goes on in a child whose parent is the runtime, which is told its pid
   WHERRY_OP_EXECUTE = 27,      // n0 = candidate paths, n1 = arguments, n2 = environment; strings in that order
 
   // For the shim; carried out before the clone.

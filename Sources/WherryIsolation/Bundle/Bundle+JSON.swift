@@ -78,7 +78,9 @@ extension Bundle.Hooks {
         guard text.hasPrefix("/") else { throw path.fail("\"\(text)\" is not absolute") }
         let timeout = try entry.optional("timeout")
         let seconds = try timeout?.number(Int.self)
-        if let seconds, let timeout, seconds <= 0 { throw timeout.fail("it must be more than nothing") }
+        if let seconds, let timeout, !(1...86_400).contains(seconds) {
+          throw timeout.fail("it must be more than nothing, and a day at most")
+        }
         let arguments = try entry.strings("args")
         return Bundle.Hook(
           path: text, arguments: arguments.isEmpty ? [text] : arguments, environment: try entry.strings("env"),

@@ -88,6 +88,16 @@ struct BundleBirth {
       }
     }
 
+    /// - Returns: nil = it came to nothing.
+    func bornInside() -> Int32? {
+      var number: Int32 = 0
+      while true {
+        let count = recv(parent[0], &number, MemoryLayout<Int32>.size, 0)
+        if count < 0, errno == EINTR { continue }
+        return count == MemoryLayout<Int32>.size && number > 0 ? number : nil
+      }
+    }
+
     func goOn() {
       var word: UInt8 = 1
       send(parent[0], &word, 1, Int32(MSG_NOSIGNAL))

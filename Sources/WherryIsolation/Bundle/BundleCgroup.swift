@@ -39,6 +39,8 @@ package struct BundleCgroup: Sendable {
     self.unified = unified
   }
 
+  /// The hierarchies themselves: nothing of a container's.
+  var isRoot: Bool { path == "/" }
   var unifiedDirectory: String? { unified.map { $0 + path } }
   package var directories: [String] { legacy.map { $0.mount + path } + [unifiedDirectory].compactMap { $0 } }
   var joinFiles: [String] { legacy.map { "\($0.mount)\(path)/tasks" } }
@@ -98,6 +100,7 @@ package struct BundleCgroup: Sendable {
 
   /// To everything in it.
   package func signal(_ number: Int32) {
+    guard !isRoot else { return }
     if number == SIGKILL, let directory = unifiedDirectory,
       Files.write(Array("1".utf8), to: directory + "/cgroup.kill", flags: O_WRONLY) == 0
     {
@@ -107,7 +110,7 @@ package struct BundleCgroup: Sendable {
   }
 
   /// True = it is not there (any more). Processes leave a cgroup a moment after they end.
-  package func remove() -> Bool { directories.map(Self.remove).allSatisfy { $0 } }
+  package func remove() -> Bool { isRoot || directories.map(Self.remove).allSatisfy { $0 } }
 
   private static func remove(_ directory: String) -> Bool {
     if rmdir(directory) == 0 || errno == ENOENT { return true }

@@ -42,6 +42,7 @@ struct BundleProgram {
     if namespaces != 0 {
       builder.program.add("enter the container's namespaces", .enter(slot: slot, namespaces: namespaces))
     }
+    builder.program.add("be born in the container", .beBornInside)
     try builder.addPrivileges(isInit: false)
     return builder.program
   }
@@ -153,7 +154,7 @@ struct BundleProgram {
     } else {
       program.add("make it the root", .changeRoot(context.root))
     }
-    for mount in bundle.mounts { try addMount(mount, attachments) }
+    for (index, mount) in bundle.mounts.enumerated() { addMount(mount, index, attachments) }
     try addDevices(attachments)
     if let process, process.hasTerminal, context.hasConsoleSocket {
       program.add("make the terminal", .terminal(rows: process.rows, columns: process.columns, hasConsole: true))
@@ -212,10 +213,9 @@ struct BundleProgram {
     return attachments
   }
 
-  private mutating func addMount(_ mount: Bundle.Mount, _ attachments: Attachments) throws(Failure) {
+  private mutating func addMount(_ mount: Bundle.Mount, _ index: Int, _ attachments: Attachments) {
     let options = MountOptions(mount.options)
     let words = "mount \(mount.source ?? mount.type ?? "") on \(mount.destination)"
-    guard let index = bundle.mounts.firstIndex(of: mount) else { return }
     if let slot = attachments.mounts[index] {
       let isBind = options.isBind || mount.type == "bind"
       let change = MountChange(

@@ -120,24 +120,30 @@ struct BundleResources {
 
   private mutating func blocks() throws(JSONShapeError) {
     guard let blocks = try json.optional("blockIO") else { return }
+    func weight(_ cursor: JSONCursor, _ key: String) throws(JSONShapeError) -> Int64? {
+      guard let value = try cursor.optional(key), try value.integer() != 0 else { return nil }
+      let number = try value.integer()
+      guard (1...10_000).contains(number) else { throw value.fail("\(number) is no weight") }
+      return number
+    }
     let scheduler = cgroup.directory(of: "blkio").map { Files.exists($0 + "/blkio.bfq.weight") } ?? false
     let prefix = scheduler ? "blkio.bfq." : "blkio."
-    if let weight = try blocks.optional("weight")?.integer(), weight != 0 {
+    if let weight = try weight(blocks, "weight") {
       add(
         "blockIO.weight", ("blkio", prefix + "weight"), "io.weight", "\(weight)",
-        unifiedValue: "default \(1 + (weight - 10) * 9_999 / 990)")
+        unifiedValue: "default \(1 + max(0, weight - 10) * 9_999 / 990)")
     }
-    if let weight = try blocks.optional("leafWeight")?.integer(), weight != 0 {
+    if let weight = try weight(blocks, "leafWeight") {
       add("blockIO.leafWeight", ("blkio", prefix + "leaf_weight"), nil, "\(weight)")
     }
     for device in try blocks.optional("weightDevice")?.array() ?? [] {
       let number = try Self.number(of: device)
-      if let weight = try device.optional("weight")?.integer() {
+      if let weight = try weight(device, "weight") {
         add(
           "blockIO.weightDevice", ("blkio", prefix + "weight_device"), "io.weight", "\(number) \(weight)",
-          unifiedValue: "\(number) \(1 + (weight - 10) * 9_999 / 990)")
+          unifiedValue: "\(number) \(1 + max(0, weight - 10) * 9_999 / 990)")
       }
-      if let weight = try device.optional("leafWeight")?.integer() {
+      if let weight = try weight(device, "leafWeight") {
         add("blockIO.weightDevice", ("blkio", prefix + "leaf_weight_device"), nil, "\(number) \(weight)")
       }
     }

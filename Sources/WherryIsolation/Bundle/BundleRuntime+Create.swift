@@ -7,8 +7,11 @@ extension BundleRuntime {
   /// Versions of the specification whose bundles this reads.
   private static func isKnown(_ version: String) -> Bool { version.hasPrefix("1.") }
 
+  /// - Returns: the container's process, which is a child of the calling one.
+  ///
   /// When it comes back the container's process is there, in everything that is its own, and waits to be started.
-  package func create(_ request: BundleRequest, bundle path: String) throws(Failure) {
+  @discardableResult
+  package func create(_ request: BundleRequest, bundle path: String) throws(Failure) -> Int32 {
     try BundleStore.checkID(request.id)
     guard let place = Self.resolved(path) else {
       throw BundleProgram.refusal(
@@ -28,17 +31,18 @@ extension BundleRuntime {
     try store.claim(request.id)
     var record = BundleRecord(
       id: request.id, bundle: place, version: bundle.version, pid: 0, startTime: 0,
-      cgroupPath: Self.cgroupPath(bundle, request.id), created: Int64(time(nil)), annotations: bundle.annotations)
+      cgroupPath: "", created: Int64(time(nil)), annotations: bundle.annotations)
     do throws(Failure) {
       try store.save(configuration: bytes, of: request.id)
       try store.save(record)
       try begin(bundle, root: rootPath, request, &record)
     } catch {
       end(record)
-      _ = BundleCgroup(path: record.cgroupPath).remove()
+      if !record.cgroupPath.isEmpty { _ = BundleCgroup(path: record.cgroupPath).remove() }
       store.remove(request.id)
       throw error
     }
+    return record.pid
   }
 
   private static func resolved(_ path: String) -> String? {
@@ -55,10 +59,17 @@ extension BundleRuntime {
   private func begin(
     _ bundle: Bundle, root: String, _ request: BundleRequest, _ record: inout BundleRecord
   ) throws(Failure) {
-    let cgroup = BundleCgroup(path: record.cgroupPath)
+    let path = Self.cgroupPath(bundle, request.id)
+    let cgroup = BundleCgroup(path: path)
     var context = try BundleBirth.context(bundle, root: root, cgroup)
     context.hasConsoleSocket = request.consoleSocket != nil
     let program = try BundleProgram.build(bundle, context)
+    // What is in it already is somebody else's, and would end with the container.
+    guard !cgroup.isRoot, cgroup.processes.isEmpty else {
+      throw BundleProgram.refusal(
+        "the cgroup \(cgroup.path) holds processes that are not the container's", "name another cgroupsPath")
+    }
+    record.cgroupPath = path
     try cgroup.create()
     if let resources = bundle.linux.resources { try cgroup.apply(resources, devices: false) }
     let ties = try BundleBirth.Ties()
@@ -202,8 +213,12 @@ extension BundleRuntime {
     let cgroup = BundleCgroup(path: record.cgroupPath)
     var context = try BundleBirth.context(bundle, root: "/", cgroup)
     context.hasConsoleSocket = request.consoleSocket != nil
-    let namespaces = bundle.linux.namespaces.filter { ![.pid, .time].contains($0.kind) }
-      .reduce(Int64(0)) { $0 | (BundleProgram.flags[$1.kind] ?? 0) }
+    guard bundle.linux.namespaces.contains(where: { $0.kind == .mount }) else {
+      throw BundleProgram.refusal(
+        "\(request.id) has no mounts of its own, so a further process would be in the host's root",
+        "give it a mount namespace")
+    }
+    let namespaces = bundle.linux.namespaces.reduce(Int64(0)) { $0 | (BundleProgram.flags[$1.kind] ?? 0) }
     let program = try BundleProgram.build(process, in: bundle, entering: namespaces, context)
     let ties = try BundleBirth.Ties()
     if let path = request.consoleSocket, process.hasTerminal {
@@ -212,22 +227,19 @@ extension BundleRuntime {
     if let directory = cgroup.unifiedDirectory { ties.cgroup = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
     let target = wherry_pidfd_open(record.pid)
     defer { if target >= 0 { close(target) } }
-    for kind in [Bundle.Namespace.Kind.pid, .time]
-    where bundle.linux.namespaces.contains(where: { $0.kind == kind }) {
-      let error = wherry_enter(target, UInt64(bitPattern: BundleProgram.flags[kind] ?? 0))
-      guard error == 0 else {
-        throw Failure(
-          .start, code: "bundle.namespace",
-          message: "cannot enter the \(kind.rawValue) namespace of \(request.id): \(sentence(ofErrno: error))",
-          remedy: "see whether it is still running")
-      }
-    }
-    let pid = try giveBirth(program, namespaces: 0, ties: ties, slot: target)
+    let helper = try giveBirth(program, namespaces: 0, ties: ties, slot: target)
     ties.leaveToChild()
+    let pid = ties.bornInside()
+    var end: Int32 = 0
+    while waitpid(helper, &end, 0) < 0, errno == EINTR {}
     if let failure = BundleBirth.report(from: ties.report[0]) {
-      var ended: Int32 = 0
-      waitpid(pid, &ended, 0)
+      if let pid { while waitpid(pid, &end, 0) < 0, errno == EINTR {} }
       throw failure
+    }
+    guard let pid else {
+      throw Failure(
+        .start, code: "bundle.lost", message: "the process ended before it was in the container",
+        remedy: "look into the kernel log: memory may be short")
     }
     if let path = request.pidFile { try BundleBirth.writePIDFile(path, pid) }
     return pid

@@ -50,6 +50,22 @@ import WherryModel
     guard case .execute = made.last else { return #expect(Bool(false), "nothing follows the execution") }
   }
 
+  /// CVE-2016-9962: one that is seen inside, in the pid namespace, has nothing of the host's any more. So who enters is
+  /// not the one who is born there, and between the two nothing happens.
+  @Test func oneMoreProcessIsBornWhereEverythingIsTheContainersAlready() throws {
+    let container = try bundle()
+    var context = BundleContext(root: "/")
+    context.cgroupFiles = ["/c/tasks"]
+    let flags = Namespace.mount | Namespace.pid
+    let process = try #require(container.process)
+    let made = try BundleProgram.build(process, in: container, entering: flags, context).steps.map(\.operation)
+    #expect(
+      made.prefix(3) == [
+        .joinCgroup(file: "/c/tasks"), .enter(slot: 0, namespaces: flags), .beBornInside,
+      ])
+    #expect(!made.contains { if case .awaitStart = $0 { true } else { false } })
+  }
+
   @Test func withoutNoNewPrivilegesTheFilterComesWhileRightsAreThere() throws {
     var context = BundleContext(root: "/r")
     context.seccompFilter = [1]
