@@ -56,15 +56,22 @@ static int await_start(int64_t number) {
   }
 }
 
+// Room for one descriptor beside a message (cmsg(3)).
+union one_descriptor {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static struct msghdr message_with(struct iovec *part, union one_descriptor *control) {
+  return (struct msghdr){
+    .msg_iov = part, .msg_iovlen = 1, .msg_control = control->bytes, .msg_controllen = sizeof control->bytes};
+}
+
 static int send_descriptor(int socket, int fd) {
   char name[] = "/dev/pts/ptmx";
   struct iovec part = {.iov_base = name, .iov_len = sizeof name - 1};
-  union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control = {0};
-  struct msghdr message = {
-    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  union one_descriptor control = {0};
+  struct msghdr message = message_with(&part, &control);
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
@@ -228,12 +235,8 @@ int wherry_receive_descriptor(int listener) {
   if (socket < 0) return -1;
   char name[256];
   struct iovec part = {.iov_base = name, .iov_len = sizeof name};
-  union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control = {0};
-  struct msghdr message = {
-    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  union one_descriptor control = {0};
+  struct msghdr message = message_with(&part, &control);
   int fd = -1;
   if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) > 0) {
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);

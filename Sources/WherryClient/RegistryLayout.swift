@@ -138,8 +138,7 @@ package final class RegistryLayout: RegistrySource {
       guard let layer = Digest(try cursor.string()) else { throw cursor.fail("is no sha256 digest") }
       guard let file = find(text) else { throw name.fail("names \(text), which is not in the archive") }
       places[layer] = file
-      let type = "application/vnd.oci.image.layer.v1.tar"
-      layers.append(RegistryContent(mediaType: type, digest: layer, size: file.size).descriptor)
+      layers.append(RegistryContent(mediaType: MediaType.ociLayer(.none), digest: layer, size: file.size).descriptor)
     }
     let manifest: JSON = [
       "schemaVersion": 2, "mediaType": .string(MediaType.ociManifest), "layers": .array(layers),

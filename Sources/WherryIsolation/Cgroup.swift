@@ -57,9 +57,11 @@ struct Cgroup: Sendable {
     }
   }
 
-  var processes: [Int32] {
+  var processes: [Int32] { Self.processes(in: layout.directories(of: path)) }
+
+  static func processes(in directories: [String]) -> [Int32] {
     var found: Set<Int32> = []
-    for directory in layout.directories(of: path) {
+    for directory in directories {
       let text = Files.text(directory + "/cgroup.procs") ?? ""
       found.formUnion(text.split(separator: "\n").compactMap { Int32($0) })
     }
@@ -83,7 +85,7 @@ struct Cgroup: Sendable {
     layout.directories(of: path).map(Self.remove).allSatisfy { $0 }
   }
 
-  private static func remove(_ directory: String) -> Bool {
+  static func remove(_ directory: String) -> Bool {
     if rmdir(directory) == 0 || errno == ENOENT { return true }
     // A privileged workload may have made some below its own.
     for name in Files.names(in: directory) where Files.exists("\(directory)/\(name)/cgroup.procs") {

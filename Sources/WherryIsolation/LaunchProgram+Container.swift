@@ -78,6 +78,17 @@ extension LaunchProgram {
     return Self.slotPath(slot)
   }
 
+  /// What every container has in /dev (runtime-spec, config-linux.md, "Default Devices"): character devices, links to
+  /// the standard streams, and one to the maker of terminals.
+  static let standardDevices: [(name: String, major: Int64, minor: Int64)] = [
+    ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
+  ]
+  static let streamLinks = [
+    ("/proc/self/fd", "/dev/fd"), ("/proc/self/fd/0", "/dev/stdin"), ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+  ]
+  static let terminalLink = ("pts/ptmx", "/dev/ptmx")
+
   private mutating func addDevices(_ devices: [DeviceNode]) {
     let options = ["mode=0755", "size=64k"]
     add("mount /dev", mountNew("tmpfs", "/dev", [.noSetuid, .noExecution], options: options))
@@ -86,10 +97,7 @@ extension LaunchProgram {
     let harmless: MountAttributes = [.noSetuid, .noDevices, .noExecution]
     add("mount /dev/shm", mountNew("tmpfs", "/dev/shm", harmless, options: ["mode=1777", "size=64m"]))
     add("mount /dev/mqueue", mountNew("mqueue", "/dev/mqueue", harmless))
-    let standard: [(String, Int64, Int64)] = [
-      ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
-    ]
-    for (name, major, minor) in standard {
+    for (name, major, minor) in Self.standardDevices {
       let mode = NodeMode.character | 0o666
       add("make /dev/\(name)", .node(path: "/dev/\(name)", mode: mode, major: major, minor: minor, group: 0))
     }
@@ -98,10 +106,6 @@ extension LaunchProgram {
         path: device.path, mode: device.mode, major: device.major, minor: device.minor, group: device.group)
       add("make \(device.path)", operation)
     }
-    let links = [
-      ("/proc/self/fd", "/dev/fd"), ("/proc/self/fd/0", "/dev/stdin"), ("/proc/self/fd/1", "/dev/stdout"),
-      ("/proc/self/fd/2", "/dev/stderr"), ("pts/ptmx", "/dev/ptmx"),
-    ]
-    for (text, path) in links { add("make \(path)", .symlink(to: text, path: path)) }
+    for (text, path) in Self.streamLinks + [Self.terminalLink] { add("make \(path)", .symlink(to: text, path: path)) }
   }
 }

@@ -78,14 +78,15 @@ struct SeccompFilter {
 
   private static func errnoAction(_ number: Int32) -> UInt32 { 0x0005_0000 | UInt32(number) }
 
-  private static func export(_ context: scmp_filter_ctx) -> [UInt8]? {
+  private static func export(_ context: scmp_filter_ctx) -> [UInt8]? { program(of: context).map { unknownCalls + $0 } }
+
+  /// As the kernel takes it.
+  static func program(of context: scmp_filter_ctx) -> [UInt8]? {
     let descriptor = wherry_memory_file("seccomp")
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
-    guard seccomp_export_bpf(context, descriptor) == 0, lseek(descriptor, 0, SEEK_SET) == 0,
-      let filter = Files.read(descriptor, maximum: 4096 * 8)
-    else { return nil }
-    return unknownCalls + filter
+    guard seccomp_export_bpf(context, descriptor) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else { return nil }
+    return Files.read(descriptor, maximum: 4096 * 8)
   }
 
   /// In front of everything, by hand, because libseccomp has no comparison of call numbers: load the number; if it is

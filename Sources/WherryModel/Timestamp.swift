@@ -1,11 +1,22 @@
-/// `2026-11-24 03:47:12Z`, without a date library: days since 1970 to a civil date (Howard Hinnant's algorithm).
+/// Times in UTC as text, without a date library: days since 1970 to a civil date (Howard Hinnant's algorithm).
 package enum Timestamp {
+  /// For people: `2026-11-24 03:47:12Z`.
   package static func text(_ instant: Instant) -> String {
+    let (date, time) = parts(instant)
+    return "\(date) \(time)Z"
+  }
+
+  /// For logs: `2026-11-24T03:04:05.123Z`, as the shim writes it in front of each line; texts sort as the times do.
+  package static func sortable(_ instant: Instant) -> String {
+    let (date, time) = parts(instant)
+    return "\(date)T\(time).\(String(instant.milliseconds % 1000 + 1000).dropFirst())Z"
+  }
+
+  private static func parts(_ instant: Instant) -> (date: String, time: String) {
     let seconds = instant.milliseconds / 1000
-    let days = seconds / 86_400
-    let (year, month, day) = civil(days)
+    let (year, month, day) = civil(seconds / 86_400)
     let rest = seconds % 86_400
-    return "\(year)-\(two(month))-\(two(day)) \(two(rest / 3_600)):\(two(rest / 60 % 60)):\(two(rest % 60))Z"
+    return ("\(year)-\(two(month))-\(two(day))", "\(two(rest / 3_600)):\(two(rest / 60 % 60)):\(two(rest % 60))")
   }
 
   private static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }

@@ -40,7 +40,13 @@ package enum MediaType {
     "application/vnd.docker.image.rootfs.diff.tar.zstd": .zstd,
   ]
 
+  /// As OCI calls a layer; Docker's names are older.
+  package static func ociLayer(_ compression: LayerCompression) -> String {
+    let plain = "application/vnd.oci.image.layer.v1.tar"
+    return compression == .none ? plain : "\(plain)+\(compression.rawValue)"
+  }
+
   /// nil for anything that is not a layer to unpack; "foreign" and "nondistributable" layers among it, since their
   /// bytes come from wherever the image says.
-  static func compression(ofLayer type: String) -> LayerCompression? { layers[type] }
+  package static func compression(ofLayer type: String) -> LayerCompression? { layers[type] }
 }

@@ -4,32 +4,8 @@ import WherryModel
 /// What a device would have to do to come from one plan to another. Of two plans that a device gets one after the other
 /// the agent decides the same way: by what a component would see.
 package struct PlanDifference: Hashable, Sendable {
-  package enum Kind: String, Hashable, Sendable, CaseIterable {
-    case added, removed
-    /// Another version.
-    case changed
-    /// The same version made of other things: an image, limits, artifacts.
-    case rebuilt
-    /// Other configuration is asked for; it restarts if that changes what it sees.
-    case reconfigured
-    case unchanged
-  }
-
-  package struct Change: Hashable, Sendable {
-    package var component: ComponentName
-    package var kind: Kind
-    package var from: Version?
-    package var to: Version?
-    package init(component: ComponentName, kind: Kind, from: Version?, to: Version?) {
-      self.component = component
-      self.kind = kind
-      self.from = from
-      self.to = to
-    }
-  }
-
   /// By name; what stays as it is included.
-  package let changes: [Change]
+  package let changes: [ComponentChange]
   /// What is not there yet, compressed. Content that both plans name counts as there.
   package let bytesToDownload: Int64
 
@@ -41,7 +17,7 @@ package struct PlanDifference: Hashable, Sendable {
     let new = Dictionary(next.components.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
     changes = Set(old.keys).union(new.keys).sorted().map { name in
       let (before, after) = (old[name], new[name])
-      return Change(
+      return ComponentChange(
         component: name, kind: Self.kind(before, after, definition), from: before?.version, to: after?.version)
     }
     let there = current?.blobs ?? []
@@ -55,7 +31,7 @@ package struct PlanDifference: Hashable, Sendable {
 
   private static func kind(
     _ before: PlannedComponent?, _ after: PlannedComponent?, _ definition: (PlannedComponent) -> JSON
-  ) -> Kind {
+  ) -> ComponentChange.Kind {
     guard let before else { return .added }
     guard let after else { return .removed }
     if before.version != after.version { return .changed }

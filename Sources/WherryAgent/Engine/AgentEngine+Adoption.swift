@@ -16,7 +16,7 @@ extension AgentEngine {
         ports.runner.letGo(run.id)
         continue
       }
-      let startedAt = run.startedAt.map(Timestamp.text)
+      let startedAt = run.startedAt.map(Timestamp.sortable)
       if let link = run.link {
         alive[id] = run.identity
         workloads[id] = LiveWorkload(link: link, identity: run.identity, pid: nil, startedAt: startedAt)

@@ -26,7 +26,7 @@ extension AgentEngine {
         return
       }
       clearHolding(id)
-      let startedAt = Timestamp.text(of: ports.clock.wall)
+      let startedAt = Timestamp.sortable(ports.clock.wall)
       let link = try ports.runner.launch(specification, identity: identity)
       workloads[id] = LiveWorkload(link: link, identity: identity, pid: nil, startedAt: startedAt)
       log.info("starting", ["workload": id.description, "version": own.planned.version.description])

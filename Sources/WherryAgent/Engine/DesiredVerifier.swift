@@ -117,7 +117,7 @@ package struct DesiredVerifier {
     guard statement.expires > now else {
       throw Self.refusal(
         "envelope.expired",
-        "the desired state of generation \(statement.generation) expired at \(Timestamp.text(of: statement.expires))",
+        "the desired state of generation \(statement.generation) expired at \(Timestamp.sortable(statement.expires))",
         "deploy again, or set the device's clock if it is ahead")
     }
     let earliest = statement.notBefore.advanced(byMilliseconds: -Self.clockToleranceMilliseconds)
@@ -125,7 +125,7 @@ package struct DesiredVerifier {
     throw Self.refusal(
       "envelope.notYetValid",
       "the desired state of generation \(statement.generation) is not valid before "
-        + "\(Timestamp.text(of: statement.notBefore)), and this device's clock says \(Timestamp.text(of: wall))",
+        + "\(Timestamp.sortable(statement.notBefore)), and this device's clock says \(Timestamp.sortable(wall))",
       "set the clock of the device or of the service")
   }
 

@@ -1,4 +1,5 @@
 import Glibc
+import WherryModel
 
 package enum LogLevel: Int, Comparable, Sendable {
   case error, warning, info, debug
@@ -51,7 +52,7 @@ package struct AgentLog {
 
   private func write(_ level: LogLevel, _ message: String, _ metadata: KeyValuePairs<String, String>) {
     guard level <= self.level else { return }
-    var line = "\(Timestamp.text(of: SystemClock.wallNow)) \(level.word) \(message)"
+    var line = "\(Timestamp.sortable(SystemClock.wallNow)) \(level.word) \(message)"
     for (key, value) in metadata { line += " \(key)=\(Self.quoted(value))" }
     // A line is a line, whatever a broker's answer holds.
     let bytes = line.utf8.map { $0 < 0x20 ? UInt8(ascii: " ") : $0 }

@@ -57,15 +57,9 @@ struct ImageBase {
   }
 
   private static func asOCI(_ layer: RegistryContent, name: String) throws -> RegistryContent {
-    let oci = "application/vnd.oci.image.layer.v1.tar"
-    let docker = "application/vnd.docker.image.rootfs.diff.tar"
-    let types = [
-      oci: oci, oci + "+gzip": oci + "+gzip", oci + "+zstd": oci + "+zstd", docker: oci,
-      docker + ".gzip": oci + "+gzip", docker + ".zstd": oci + "+zstd",
-    ]
-    guard let type = types[layer.mediaType] else {
+    guard let compression = MediaType.compression(ofLayer: layer.mediaType) else {
       throw ClientError.failed("the base \(name) has a layer of the type \(layer.mediaType), which is not known here")
     }
-    return RegistryContent(mediaType: type, digest: layer.digest, size: layer.size)
+    return RegistryContent(mediaType: MediaType.ociLayer(compression), digest: layer.digest, size: layer.size)
   }
 }

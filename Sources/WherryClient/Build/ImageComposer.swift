@@ -38,21 +38,23 @@ package struct ImageComposer {
   /// Of one platform an image, of several an index of them.
   package func compose(_ platforms: [ImagePlatform]) throws -> ComposedImage {
     let image = ComposedImage(base: base?.source)
-    try image.join(platforms.map { ($0, try compose($0, into: image)) })
+    // Most layers are the same on all platforms.
+    var packed: [[LayerEntry]: WrittenLayer] = [:]
+    try image.join(platforms.map { ($0, try compose($0, into: image, &packed)) })
     return image
   }
 
-  private func compose(_ platform: ImagePlatform, into image: ComposedImage) throws -> RegistryContent {
+  private func compose(
+    _ platform: ImagePlatform, into image: ComposedImage, _ packed: inout [[LayerEntry]: WrittenLayer]
+  ) throws -> RegistryContent {
     let base = try base.map { try ImageBase($0.image, of: $0.source, for: platform, name: $0.name) }
     let content = ImageContent(
       directory: directory, hasBase: base != nil, architecture: platform.architecture)
-    var written: [WrittenLayer] = []
-    for (index, entries) in try content.layers(of: definition.entries).enumerated() {
-      let path = "\(workDirectory)/\(platform.architecture)\(platform.variant)-\(index).tar.gz"
-      do throws(Failure) { written.append(try LayerWriter.write(entries, to: path)) } catch {
-        throw ClientError.failed("\(error)")
-      }
-      image.add(written[index].digest, RegistryFile(path: path, size: written[index].size))
+    let written = try content.layers(of: definition.entries).map { entries in
+      if let layer = packed[entries] { return layer }
+      let layer = try pack(entries, to: "\(workDirectory)/\(packed.count).tar.gz", into: image)
+      packed[entries] = layer
+      return layer
     }
     let config = try write(
       ImageSettings(definition).config(on: base?.config, platform: platform, diffIDs: written.map(\.diffID)),
@@ -72,6 +74,14 @@ package struct ImageComposer {
       ]
     }
     return try image.add(manifest)
+  }
+
+  private func pack(_ entries: [LayerEntry], to path: String, into image: ComposedImage) throws -> WrittenLayer {
+    do throws(Failure) {
+      let layer = try LayerWriter.write(entries, to: path)
+      image.add(layer.digest, RegistryFile(path: path, size: layer.size))
+      return layer
+    } catch { throw ClientError.failed("\(error)") }
   }
 
   private func write(_ config: JSON, into image: ComposedImage) throws -> RegistryContent {

@@ -56,9 +56,7 @@ extension InventoryEngine {
         ?? PlanDifference(from: try from.flatMap(storedPlan), to: plan, definition: Self.definition)
       memo.differences[way] = difference
       preview.bytesToDownload = difference.bytesToDownload
-      preview.changes = difference.changes.map {
-        DevicePreview.Change(component: $0.component, kind: $0.kind.rawValue, from: $0.from, to: $0.to)
-      }
+      preview.changes = difference.changes
     }
   }
 

@@ -103,7 +103,7 @@ package struct BundleProcess: Hashable, Sendable {
   package var arguments: [String] = []
   package var environment: [String] = []
   package var workingDirectory = "/"
-  /// nil = nothing was said of them: all that the runtime has.
+  /// nil = nothing was said of them: it gets none.
   package var capabilities: [String: [String]]?
   package var limits: [Limit] = []
   package var appArmorProfile: String?

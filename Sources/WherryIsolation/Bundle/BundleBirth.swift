@@ -127,12 +127,6 @@ struct BundleBirth {
     return descriptor
   }
 
-  static func notWritten(_ path: String, _ number: Int32) -> Failure {
-    Failure(
-      .internalError, code: "bundle.store", message: "cannot write \(path): \(sentence(ofErrno: number))",
-      remedy: "choose another --root, or make room")
-  }
-
   static func writePIDFile(_ path: String, _ pid: Int32) throws(Failure) {
     let error = Files.write(Array("\(pid)".utf8), to: path + ".new")
     guard error == 0, rename(path + ".new", path) == 0 else {

@@ -90,13 +90,7 @@ package struct BundleCgroup: Sendable {
       remedy: "run as root with a writable cgroup file system, or name another cgroupsPath")
   }
 
-  package var processes: [Int32] {
-    var found: Set<Int32> = []
-    for directory in directories {
-      found.formUnion((Files.text(directory + "/cgroup.procs") ?? "").split(separator: "\n").compactMap { Int32($0) })
-    }
-    return found.sorted()
-  }
+  package var processes: [Int32] { Cgroup.processes(in: directories) }
 
   /// To everything in it.
   package func signal(_ number: Int32) {
@@ -110,15 +104,7 @@ package struct BundleCgroup: Sendable {
   }
 
   /// True = it is not there (any more). Processes leave a cgroup a moment after they end.
-  package func remove() -> Bool { isRoot || directories.map(Self.remove).allSatisfy { $0 } }
-
-  private static func remove(_ directory: String) -> Bool {
-    if rmdir(directory) == 0 || errno == ENOENT { return true }
-    for name in Files.names(in: directory) where Files.exists("\(directory)/\(name)/cgroup.procs") {
-      if !remove("\(directory)/\(name)") { return false }
-    }
-    return rmdir(directory) == 0 || errno == ENOENT
-  }
+  package func remove() -> Bool { isRoot || directories.map(Cgroup.remove).allSatisfy { $0 } }
 
   /// Stops everything in it where it is, or lets it go on.
   package func freeze(_ isFrozen: Bool) throws(Failure) {

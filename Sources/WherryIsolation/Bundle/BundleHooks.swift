@@ -49,17 +49,13 @@ struct BundleHooks {
   }
 
   private func wait(_ pid: Int32, _ hook: Bundle.Hook, _ name: String) throws(Failure) -> Int32 {
-    var status: Int32 = 0
-    guard let seconds = hook.timeoutSeconds else {
-      while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-      return status
-    }
+    guard let seconds = hook.timeoutSeconds else { return ProcessTable.wait(for: pid) }
     let descriptor = wherry_pidfd_open(pid)
     defer { if descriptor >= 0 { close(descriptor) } }
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     let isOver = poll(&entry, 1, Int32(clamping: seconds * 1_000)) > 0
     if !isOver { kill(pid, SIGKILL) }
-    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    let status = ProcessTable.wait(for: pid)
     guard isOver else { throw failure(hook, name, "it did not end within \(seconds) s") }
     return status
   }

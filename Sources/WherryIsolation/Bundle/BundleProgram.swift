@@ -1,7 +1,7 @@
 import WherryModel
 
 /// What is known of the machine when a bundle's program is built.
-struct BundleContext: Hashable, Sendable {
+struct BundleContext: Sendable {
   /// Absolute.
   var root: String
   /// v1 files to write "0" to.
@@ -12,9 +12,6 @@ struct BundleContext: Hashable, Sendable {
   var hasAppArmor = false
   var hasSELinux = false
   var seccompFilter: [UInt8]?
-
-  static func == (left: Self, right: Self) -> Bool { left.root == right.root && left.cgroupFiles == right.cgroupFiles }
-  func hash(into hasher: inout Hasher) { hasher.combine(root) }
 }
 
 /// Builds the program of a bundle's container.
@@ -63,6 +60,10 @@ struct BundleProgram {
     .pid: Namespace.pid, .network: Namespace.network, .mount: Namespace.mount, .ipc: Namespace.ipc,
     .uts: Namespace.hostName, .user: Namespace.user, .cgroup: Namespace.cgroup, .time: Namespace.time,
   ]
+
+  static func flags(of namespaces: some Sequence<Bundle.Namespace>) -> Int64 {
+    namespaces.reduce(0) { $0 | (flags[$1.kind] ?? 0) }
+  }
 
   private func namespace(_ kind: Bundle.Namespace.Kind) -> Bundle.Namespace? {
     bundle.linux.namespaces.first { $0.kind == kind }
@@ -204,7 +205,7 @@ struct BundleProgram {
     }
     if namespace(.user) != nil {
       // No device nodes can be made there; the host's are attached.
-      for device in Self.standardDevices {
+      for device in LaunchProgram.standardDevices {
         let slot = program.newSlot()
         program.add("open /dev/\(device.name)", .openTree(path: "/dev/\(device.name)", slot: slot))
         attachments.devices["/dev/\(device.name)"] = slot
@@ -266,17 +267,13 @@ struct BundleProgram {
     }
   }
 
-  private static let standardDevices: [(name: String, major: Int64, minor: Int64)] = [
-    ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
-  ]
-
   /// Those of the specification (config-linux.md, "Default Devices"), and the bundle's.
   private mutating func addDevices(_ attachments: Attachments) throws(Failure) {
     let own = Set(bundle.linux.devices.map(\.path))
     // What is bound over the whole of /dev is the host's, and nothing is made in it.
     let isForeign = bundle.mounts.contains { $0.destination == "/dev" && MountOptions($0.options).isBind }
     if !isForeign {
-      for device in Self.standardDevices where !own.contains("/dev/\(device.name)") {
+      for device in LaunchProgram.standardDevices where !own.contains("/dev/\(device.name)") {
         let path = "/dev/\(device.name)"
         if let slot = attachments.devices[path] {
           program.add("attach \(path)", .attach(slot: slot, target: path, []))
@@ -286,11 +283,8 @@ struct BundleProgram {
             "make \(path)", .node(path: path, mode: mode, major: device.major, minor: device.minor, group: 0))
         }
       }
-      var links = [
-        ("/proc/self/fd", "/dev/fd"), ("/proc/self/fd/0", "/dev/stdin"), ("/proc/self/fd/1", "/dev/stdout"),
-        ("/proc/self/fd/2", "/dev/stderr"),
-      ]
-      if bundle.mounts.contains(where: { $0.destination == "/dev/pts" }) { links.append(("pts/ptmx", "/dev/ptmx")) }
+      var links = LaunchProgram.streamLinks
+      if bundle.mounts.contains(where: { $0.destination == "/dev/pts" }) { links.append(LaunchProgram.terminalLink) }
       for (text, path) in links { program.add("make \(path)", .symlink(to: text, path: path)) }
     }
     for device in bundle.linux.devices {

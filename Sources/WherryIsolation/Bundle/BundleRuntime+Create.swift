@@ -120,8 +120,8 @@ extension BundleRuntime {
 
   /// Those that the clone makes. That of cgroups comes later, when the child is in its cgroup.
   private func newNamespaces(_ bundle: Bundle) -> Int64 {
-    bundle.linux.namespaces.filter { $0.path == nil && $0.kind != .cgroup && $0.kind != .time }
-      .reduce(0) { $0 | (BundleProgram.flags[$1.kind] ?? 0) }
+    BundleProgram.flags(
+      of: bundle.linux.namespaces.filter { $0.path == nil && $0.kind != .cgroup && $0.kind != .time })
   }
 
   func giveBirth(
@@ -218,7 +218,7 @@ extension BundleRuntime {
         "\(request.id) has no mounts of its own, so a further process would be in the host's root",
         "give it a mount namespace")
     }
-    let namespaces = bundle.linux.namespaces.reduce(Int64(0)) { $0 | (BundleProgram.flags[$1.kind] ?? 0) }
+    let namespaces = BundleProgram.flags(of: bundle.linux.namespaces)
     let program = try BundleProgram.build(process, in: bundle, entering: namespaces, context)
     let ties = try BundleBirth.Ties()
     if let path = request.consoleSocket, process.hasTerminal {
@@ -230,10 +230,9 @@ extension BundleRuntime {
     let helper = try giveBirth(program, namespaces: 0, ties: ties, slot: target)
     ties.leaveToChild()
     let pid = ties.bornInside()
-    var end: Int32 = 0
-    while waitpid(helper, &end, 0) < 0, errno == EINTR {}
+    ProcessTable.wait(for: helper)
     if let failure = BundleBirth.report(from: ties.report[0]) {
-      if let pid { while waitpid(pid, &end, 0) < 0, errno == EINTR {} }
+      if let pid { ProcessTable.wait(for: pid) }
       throw failure
     }
     guard let pid else {

@@ -87,7 +87,7 @@ package struct BundleRuntime {
       let path = "\(store.directory(record.id))/hook.json"
       let error = Files.write(process.running(hook).canonicalBytes, to: path)
       defer { unlink(path) }
-      guard error == 0 else { throw BundleBirth.notWritten(path, error) }
+      guard error == 0 else { throw BundleStore.failure("write", path, error) }
       let command = Bundle.Hook(
         path: "/proc/self/exe", arguments: ["wherry-oci", "--root", store.root, "exec", "--process", path, record.id],
         environment: [], timeoutSeconds: hook.timeoutSeconds)
@@ -115,8 +115,7 @@ package struct BundleRuntime {
 
   static func hookNamespaces(of bundle: Bundle) -> Int64 {
     // A process enters a namespace of pids with its children only, and hooks have none.
-    bundle.linux.namespaces.filter { ![.pid, .time].contains($0.kind) }
-      .reduce(0) { $0 | (BundleProgram.flags[$1.kind] ?? 0) }
+    BundleProgram.flags(of: bundle.linux.namespaces.filter { ![.pid, .time].contains($0.kind) })
   }
 
   static func wrong(_ status: Status, _ id: String, _ verb: String, _ remedy: String) -> Failure {

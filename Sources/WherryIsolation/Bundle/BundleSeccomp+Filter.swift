@@ -31,7 +31,10 @@ extension BundleSeccomp {
       if action == usual { continue }
       for name in call.names { try add(name, call, action, to: context) }
     }
-    return try Self.exported(context)
+    guard let filter = SeccompFilter.program(of: context) else {
+      throw BundleProgram.refusal("libseccomp did not export the filter", "mend seccomp in config.json")
+    }
+    return filter
   }
 
   private func add(_ name: String, _ call: Call, _ action: UInt32, to context: scmp_filter_ctx) throws(Failure) {
@@ -77,15 +80,5 @@ extension BundleSeccomp {
     }
     return scmp_arg_cmp(
       arg: condition.index, op: comparison, datum_a: condition.value, datum_b: condition.second)
-  }
-
-  private static func exported(_ context: scmp_filter_ctx) throws(Failure) -> [UInt8] {
-    let descriptor = wherry_memory_file("seccomp")
-    guard descriptor >= 0 else { throw failure("export the filter", -errno) }
-    defer { close(descriptor) }
-    let result = seccomp_export_bpf(context, descriptor)
-    guard result == 0, lseek(descriptor, 0, SEEK_SET) == 0, let filter = Files.read(descriptor, maximum: 4096 * 8)
-    else { throw failure("export the filter", result) }
-    return filter
   }
 }

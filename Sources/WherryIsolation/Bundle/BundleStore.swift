@@ -55,7 +55,7 @@ struct BundleStore {
     }
   }
 
-  private static func failure(_ verb: String, _ path: String, _ number: Int32) -> Failure {
+  static func failure(_ verb: String, _ path: String, _ number: Int32) -> Failure {
     Failure(
       .internalError, code: "bundle.store", message: "cannot \(verb) \(path): \(sentence(ofErrno: number))",
       remedy: "choose another --root, or make room")
@@ -130,8 +130,16 @@ struct BundleStore {
   func all() -> [String] { Files.names(in: root).filter { (try? Self.checkID($0)) != nil } }
 }
 
-/// What /proc says of a process.
+/// What /proc says of a process, and how it ended.
 enum ProcessTable {
+  /// Waits for a child of this process. Its status is as wait(2) has it.
+  @discardableResult
+  static func wait(for pid: Int32) -> Int32 {
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    return status
+  }
+
   /// nil = it is not there, or has ended and waits for its parent to look.
   static func startTime(of pid: Int32) -> UInt64? {
     guard pid > 0, let text = Files.text("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return nil }

@@ -5,7 +5,7 @@ import WherryModel
 
 /// A layer in a file.
 package struct WrittenLayer: Hashable, Sendable {
-  package static let mediaType = "application/vnd.oci.image.layer.v1.tar+gzip"
+  package static let mediaType = MediaType.ociLayer(.gzip)
   /// Of the compressed bytes.
   package var digest: Digest
   /// Bytes, compressed.
@@ -19,13 +19,9 @@ package struct WrittenLayer: Hashable, Sendable {
 package enum LayerWriter {
   /// In the order given; a directory comes before what is in it.
   package static func write(_ entries: [LayerEntry], to path: String) throws(Failure) -> WrittenLayer {
-    // Names are bytes of UTF-8 here; libarchive asks the locale what they are in.
-    let utf8 = newlocale(Int32(LC_CTYPE_MASK), "C.UTF-8", nil)
-    let former = uselocale(utf8)
-    defer {
-      _ = uselocale(former)
-      if let utf8 { freelocale(utf8) }
-    }
+    // Names are bytes of UTF-8 here.
+    let locale = UTF8Locale()
+    defer { withExtendedLifetime(locale) {} }
     let file = try LayerFile(path)
     let compressor = try ArchiveWriter(path) { file.take($0) }
     try compressor.beginGzip()

@@ -10,17 +10,14 @@ final class ArchiveReader {
   private let problem: UnpackProblem
   private let stream: LayerStream?
   private let file: VerifiedFile?
-  /// A zip may say that its names are UTF-8; in the C locale libarchive would then give none at all. So this thread
-  /// is in another one for as long as this object lives.
-  private let locale = newlocale(Int32(LC_CTYPE_MASK), "C.UTF-8", nil)
-  private let localeBefore: locale_t?
+  /// A zip may say that its names are UTF-8.
+  private let locale = UTF8Locale()
 
   /// A tar out of a stream that somebody else decompresses.
   init(_ stream: LayerStream, problem: UnpackProblem) throws(Failure) {
     self.problem = problem
     self.stream = stream
     file = nil
-    localeBefore = uselocale(locale)
     archive = Self.make(.tar)
     let context = Unmanaged.passUnretained(stream).toOpaque()
     let code = archive_read_open(
@@ -40,7 +37,6 @@ final class ArchiveReader {
     self.problem = problem
     self.file = file
     stream = nil
-    localeBefore = uselocale(locale)
     archive = Self.make(format)
     if format == .tar {
       archive_read_support_filter_gzip(archive)
@@ -73,11 +69,7 @@ final class ArchiveReader {
     }
   }
 
-  deinit {
-    archive_read_free(archive)
-    uselocale(localeBefore)
-    if let locale { freelocale(locale) }
-  }
+  deinit { archive_read_free(archive) }
 
   private static func make(_ format: Format) -> OpaquePointer {
     guard let archive = archive_read_new() else { preconditionFailure("libarchive is out of memory") }

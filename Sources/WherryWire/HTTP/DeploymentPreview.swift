@@ -1,43 +1,29 @@
 import WherryJSON
 import WherryModel
 
-/// What a deployment would do to one device.
-package struct DevicePreview: Hashable, Sendable, WireValue {
-  package struct Change: Hashable, Sendable, WireValue {
-    package var component: ComponentName
-    /// added, removed, changed, rebuilt, reconfigured, unchanged.
-    package var kind: String
-    package var from: Version?
-    package var to: Version?
-
-    package init(component: ComponentName, kind: String, from: Version?, to: Version?) {
-      self.component = component
-      self.kind = kind
-      self.from = from
-      self.to = to
-    }
-
-    package var json: JSON {
-      .members([
-        ("component", .string(component.rawValue)), ("kind", .string(kind)),
-        ("from", from.map { .string($0.description) }), ("to", to.map { .string($0.description) }),
-      ])
-    }
-
-    package init(_ cursor: JSONCursor) throws(JSONShapeError) {
-      component = try cursor.require("component").name()
-      kind = try cursor.require("kind").string()
-      from = try cursor.optional("from")?.version()
-      to = try cursor.optional("to")?.version()
-    }
+extension ComponentChange: WireValue {
+  package var json: JSON {
+    .members([
+      ("component", .string(component.rawValue)), ("kind", .string(kind.rawValue)),
+      ("from", from.map { .string($0.description) }), ("to", to.map { .string($0.description) }),
+    ])
   }
 
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(
+      component: try cursor.require("component").name(), kind: try cursor.require("kind").choice(),
+      from: try cursor.optional("from")?.version(), to: try cursor.optional("to")?.version())
+  }
+}
+
+/// What a deployment would do to one device.
+package struct DevicePreview: Hashable, Sendable, WireValue {
   package var name: DeviceName
   package var isOnline: Bool
   /// From 1.
   package var wave: Int
   package var bytesToDownload: Int64 = 0
-  package var changes: [Change] = []
+  package var changes: [ComponentChange] = []
   /// Why no plan can be made for it: the deployment would be refused whole.
   package var refusal: String?
 
@@ -60,7 +46,7 @@ package struct DevicePreview: Hashable, Sendable, WireValue {
     isOnline = try cursor.require("isOnline").bool()
     wave = try cursor.require("wave").int()
     bytesToDownload = try cursor.require("bytesToDownload").size()
-    changes = try cursor.require("changes").list { (element) throws(JSONShapeError) in try Change(element) }
+    changes = try cursor.require("changes").list { (element) throws(JSONShapeError) in try ComponentChange(element) }
     refusal = try cursor.optional("refusal")?.string()
   }
 }

@@ -39,15 +39,15 @@ enum PreviewText {
 
   private static func changes(_ device: DevicePreview) -> String {
     if let refusal = device.refusal { return Console.bad("refused: \(refusal)") }
-    let changes = device.changes.filter { $0.kind != "unchanged" }.map { change in
+    let changes = device.changes.compactMap { change -> String? in
       let (from, to) = (change.from?.description ?? "", change.to?.description ?? "")
       switch change.kind {
-      case "added": return "+ \(change.component) \(to)"
-      case "removed": return "- \(change.component) \(from)"
-      case "changed": return "\(change.component) \(from) -> \(to)"
-      case "rebuilt": return "\(change.component) \(to) restarts: its image, files or limits differ"
-      case "reconfigured": return "\(change.component) \(to) restarts if its configuration differs"
-      default: return "\(change.component) \(change.kind)"
+      case .added: return "+ \(change.component) \(to)"
+      case .removed: return "- \(change.component) \(from)"
+      case .changed: return "\(change.component) \(from) -> \(to)"
+      case .rebuilt: return "\(change.component) \(to) restarts: its image, files or limits differ"
+      case .reconfigured: return "\(change.component) \(to) restarts if its configuration differs"
+      case .unchanged: return nil
       }
     }
     return changes.isEmpty ? "none" : changes.joined(separator: "; ")
