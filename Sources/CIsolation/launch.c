@@ -160,6 +160,9 @@ static int run(const struct wherry_op *op) {
     case WHERRY_OP_CAPABILITY_SETS:
     case WHERRY_OP_NO_NEW_PRIVILEGES:
     case WHERRY_OP_SECCOMP: return wherry_privileges(op);
+    case WHERRY_OP_MAPPED_TREE:
+    case WHERRY_OP_FILE_USER:
+    case WHERRY_OP_OWN_STREAMS: return wherry_users(op);
     default: return wherry_mounts(op);
   }
 }

@@ -1,3 +1,12 @@
+/// Whether containers get users of their own.
+package enum UserNamespacePolicy: String, Hashable, Sendable, CaseIterable {
+  /// Where the kernel and the file system allow it.
+  case auto
+  /// A container that cannot have them does not start.
+  case require
+  case off
+}
+
 /// Where one agent keeps what it has in the kernel and under /run. Two agents on one machine share none of it.
 package struct HostConfiguration: Hashable, Sendable {
   /// Short and unique per agent: cgroup `wherry/<agentID>/<workload>`, bridge `wh-<agentID>`.
@@ -9,6 +18,7 @@ package struct HostConfiguration: Hashable, Sendable {
   package var subnet: String?
   /// Where published ports answer; nil = every local address.
   package var publishAddress: String?
+  package var userNamespaces: UserNamespacePolicy = .auto
   /// Tests point it at a tree of their own.
   package var cgroupRoot: String = "/sys/fs/cgroup"
 

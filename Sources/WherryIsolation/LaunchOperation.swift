@@ -47,6 +47,12 @@ enum LaunchOperation: Hashable, Sendable {
   case closeSlots(waits: Bool = false)
   case changeDirectory(String)
   case execute(candidates: [String], arguments: [String], environment: [String])
+  // For a user namespace of its own.
+  /// As `openTree`, with its users mapped by the user namespace in another slot; `isMust`: or not at all.
+  case mappedTree(path: String, slot: Int, users: Int, alone: Bool = false, isMust: Bool = false)
+  /// Whose the files are that are made from now on, in the host's numbers.
+  case fileUser(UInt32)
+  case ownStreams(user: UInt32, group: UInt32)
   // For bundles of OCI runtimes.
   /// Waits until the parent has done its part, too.
   case meetParent(Meeting)
@@ -134,12 +140,12 @@ extension LaunchOperation {
       Encoded(
         WHERRY_OP_EXECUTE, candidates + arguments + environment,
         numbers: [Int64(candidates.count), Int64(arguments.count), Int64(environment.count)])
-    case .boundingSet, .user, .capabilities, .capabilitySets, .noNewPrivileges, .seccomp: encodedPrivileges
+    case .boundingSet, .user, .capabilities, .capabilitySets, .noNewPrivileges, .seccomp, .fileUser, .ownStreams:
+      encodedPrivileges
     case .meetParent, .awaitStart, .beBornInside, .domainName, .umask, .terminal, .exactLimit, .newTree, .personality:
       encodedForBundles
-    case .rootMount, .changeRoot, .treePropagation, .propagation, .overlay, .openTree, .pivotRoot, .mount, .attach,
-      .setAttributes, .mask, .seal, .readOnly,
-      .directory, .node, .symlink:
+    case .rootMount, .changeRoot, .treePropagation, .propagation, .overlay, .openTree, .mappedTree, .pivotRoot, .mount,
+      .attach, .setAttributes, .mask, .seal, .readOnly, .directory, .node, .symlink:
       encodedMounts
     }
   }
@@ -158,6 +164,8 @@ extension LaunchOperation {
         WHERRY_OP_CAPABILITY_SETS,
         numbers: [sets.permitted, sets.inheritable, sets.ambient, sets.effective].map { Int64(bitPattern: $0) })
     case .noNewPrivileges: Encoded(WHERRY_OP_NO_NEW_PRIVILEGES)
+    case .fileUser(let id): Encoded(WHERRY_OP_FILE_USER, numbers: [Int64(id), Int64(id)])
+    case .ownStreams(let user, let group): Encoded(WHERRY_OP_OWN_STREAMS, numbers: [Int64(user), Int64(group)])
     case .seccomp(let filter): Encoded(WHERRY_OP_SECCOMP, blob: filter)
     default: preconditionFailure("not about privileges: \(self)")
     }
@@ -190,6 +198,9 @@ extension LaunchOperation {
     case .overlay(let mountPoint, let options): Encoded(WHERRY_OP_OVERLAY, [mountPoint, options])
     case .openTree(let path, let slot, let alone):
       Encoded(WHERRY_OP_OPEN_TREE, [path], numbers: [Int64(slot), alone ? 1 : 0])
+    case .mappedTree(let path, let slot, let users, let alone, let isMust):
+      Encoded(
+        WHERRY_OP_MAPPED_TREE, [path], numbers: [Int64(slot), Int64(users), (alone ? 1 : 0) | (isMust ? 2 : 0)])
     case .pivotRoot(let path): Encoded(WHERRY_OP_PIVOT_ROOT, [path])
     case .mount(let type, let target, let attributes, let onlyIfThere, let options, let followsLinks):
       Encoded(

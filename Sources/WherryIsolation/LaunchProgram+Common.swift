@@ -19,7 +19,7 @@ extension LaunchProgram {
       program.addContainerRoot(
         spec, context, layers: OverlayLayers(lower: lower, upper: upper, work: work), readOnly: readOnly)
     }
-    program.addPrivileges(spec, context)
+    program.addPrivileges(spec, context, userSlot: program.userSlot)
     program.addExecution(spec.arguments, environment: spec.environment)
     return program
   }
@@ -39,7 +39,7 @@ extension LaunchProgram {
     for file in context.cgroupFiles { program.add("join the cgroup \(file)", .joinCgroup(file: file)) }
     let namespaces = Namespace.mount | Namespace.network | Namespace.ipc | Namespace.hostName | Namespace.cgroup
     program.add("enter the workload's namespaces", .enter(slot: 0, namespaces: namespaces))
-    program.addPrivileges(spec, context)
+    program.addPrivileges(spec, context, userSlot: context.users == nil ? nil : 0)
     return program.steps
   }
 
@@ -62,6 +62,11 @@ extension LaunchProgram {
       for file in context.pidsFiles {
         add("limit the processes in \(file)", .writeFile(path: file, text: "\(pids)", mayFail: true))
       }
+    }
+    if let users = context.users {
+      let slot = newSlot()
+      add("open the user namespace", .open(path: users.namespacePath, slot: slot))
+      userSlot = slot
     }
     // Not at the clone: a cgroup namespace is rooted where its maker is, and that would be the shim's cgroup.
     add("make a cgroup namespace", .unshare(namespaces: Namespace.cgroup))
@@ -99,9 +104,17 @@ extension LaunchProgram {
     .mount(type: type, target: target, attributes, onlyIfThere: onlyIfThere, options: options)
   }
 
-  private mutating func addPrivileges(_ spec: WorkloadSpec, _ context: LaunchContext) {
+  private mutating func addPrivileges(_ spec: WorkloadSpec, _ context: LaunchContext, userSlot: Int?) {
     let kept = spec.isPrivileged ? UInt64.max : Capability.mask(spec.capabilities) ?? 0
     add("open its own /dev/null", .reopenNull)
+    if let users = context.users, let userSlot {
+      // While they are still the host's root's to give.
+      let (user, group) = (users.onHost(context.user.user), users.onHost(context.user.group))
+      add("give it its output", .ownStreams(user: user, group: group))
+      // The last of the namespaces, so that it owns none of the others. By itself: with others at once setns(2) would
+      // ask for rights over them that are gone by then.
+      add("enter its user namespace", .enter(slot: userSlot, namespaces: Namespace.user))
+    }
     add("drop capabilities from the bounding set", .boundingSet(kept))
     add("become the user", .user(context.user.user, group: context.user.group, groups: context.user.groups))
     if context.user.user == 0 {

@@ -11,6 +11,8 @@ struct LaunchProgram: Hashable, Sendable {
 
   private(set) var steps: [Step] = []
   private var slotNext = 0
+  /// Where the container's user namespace is; nil = it has the host's users.
+  var userSlot: Int?
 
   mutating func add(_ words: String, _ operation: LaunchOperation) {
     steps.append(Step(words: words, operation: operation))
@@ -92,6 +94,8 @@ struct LaunchContext: Hashable, Sendable {
   var devices: [DeviceNode] = []
   /// Nil = none (privileged).
   var seccompFilter: [UInt8]?
+  /// Nil = the host's.
+  var users: ContainerUsers?
 }
 
 struct DeviceNode: Hashable, Sendable {

@@ -34,6 +34,10 @@ struct WorkloadDirectory: Sendable {
       milliseconds: Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000)
   }
 
+  /// The first of its users on the host; nil = it has the host's.
+  var usersFirst: UInt32? { Files.text(file("users")).flatMap { UInt32($0) } }
+  func write(usersFirst: UInt32) -> Int32 { Files.write(Array("\(usersFirst)".utf8), to: file("users")) }
+
   /// The host's numbers of the first process and of its shim; nil before it runs.
   var pids: (workload: Int32, shim: Int32)? {
     let words = Files.text(file("pid"))?.split { $0 == " " || $0 == "\n" }.compactMap { Int32($0) } ?? []

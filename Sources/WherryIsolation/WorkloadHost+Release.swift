@@ -11,6 +11,7 @@ extension WorkloadHost {
     guard WorkloadCheck.isName(id) else { return }
     links[id] = nil
     shims.removeValue(forKey: id)?.leave(to: reaper)
+    userNamespaces.release(id)
     if openNetwork != nil || Files.exists("\(configuration.stateDirectory)/network/\(id)") {
       (try? network())?.detach(workload: id)
     }

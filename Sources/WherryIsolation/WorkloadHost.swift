@@ -8,6 +8,9 @@ package final class WorkloadHost {
   let layout: CgroupLayout
   private var filters: SeccompFilter
   var openNetwork: AgentNetwork?
+  let userNamespaces = UserNamespaces()
+  /// Why a container was given the host's users although it should have had its own.
+  package private(set) var userNamespaceObstacle: String?
   /// Shims that this process spawned and has not reaped.
   var shims: [String: ShimProcess] = [:]
   /// Shims that nobody asks for any more, and those of probes.
@@ -177,6 +180,7 @@ package final class WorkloadHost {
   ) throws(Failure) -> LaunchContext {
     let preparation = WorkloadPreparation(spec: spec, directory: directory)
     var context = LaunchContext(user: try preparation.user(), mountPoint: mountPoint)
+    context.users = try users(of: spec, context.user, in: directory)
     context.unifiedCgroup = cgroup.unifiedDirectory
     context.cgroupFiles = layout.joinFiles(of: cgroup.path)
     context.processesFile = layout.directories(of: cgroup.path).first.map { $0 + "/cgroup.procs" }
@@ -196,8 +200,30 @@ package final class WorkloadHost {
       address = lease.address
     }
     context.devices = try preparation.devices()
-    context.files = try preparation.files(address: address)
+    context.files = try preparation.files(address: address, owner: context.users?.first)
     return context
+  }
+
+  /// Nil = the host's.
+  private func users(
+    of spec: WorkloadSpec, _ user: ResolvedUser, in directory: WorkloadDirectory
+  ) throws(Failure) -> ContainerUsers? {
+    guard spec.users == .own, configuration.userNamespaces != .off else { return nil }
+    let obstacle = userNamespaces.obstacle(LaunchProgram.mappedDirectories(spec.root))
+    if configuration.userNamespaces == .auto { userNamespaceObstacle = obstacle }
+    if let obstacle {
+      guard configuration.userNamespaces == .require else { return nil }
+      throw UserNamespaces.unavailable(spec.id, obstacle)
+    }
+    guard ([user.user, user.group] + user.groups).allSatisfy({ $0 < ContainerUsers.count }) else {
+      throw Failure(
+        .start, code: "workload.user",
+        message: "\(spec.id) is to run as \(user.user):\(user.group), and a container has the users 0 to 65535",
+        remedy: "name a smaller number, or set UserNamespace: host in the recipe")
+    }
+    let users = try userNamespaces.take(spec.id, agentID: configuration.agentID)
+    try write(spec, directory.path, directory.write(usersFirst: users.first))
+    return users
   }
 
   /// One more process inside a running workload, under the same limits: health checks. Its output is dropped.
@@ -236,6 +262,7 @@ package final class WorkloadHost {
   /// Nil = it was never launched.
   private func adopt(_ id: String) -> AdoptedWorkload? {
     let directory = directory(of: id)
+    if let first = directory.usersFirst { userNamespaces.adopt(id, first: first) }
     func adopted(_ link: WorkloadLink?, exit: WorkloadExit? = nil, failure: WorkloadEvent? = nil) -> AdoptedWorkload {
       AdoptedWorkload(
         id: id, identity: directory.identity, startedAt: directory.startedAt, link: link, exit: exit, failure: failure)

@@ -52,8 +52,9 @@ struct WorkloadPreparation {
     return nodes
   }
 
-  /// Makes the directories of a writable overlay, and the small files that every container has.
-  func files(address: String?) throws(Failure) -> [WorkloadMount] {
+  /// Makes the directories of a writable overlay, and the small files that every container has; `owner`: whose they
+  /// are, where that is not the host's root.
+  func files(address: String?, owner: UInt32?) throws(Failure) -> [WorkloadMount] {
     guard case .overlay(_, let upper, let work, let readOnly) = spec.root else { return [] }
     if !readOnly { try make(upper, work) }
     if spec.network == .host {
@@ -66,6 +67,7 @@ struct WorkloadPreparation {
     for (name, text) in files {
       let path = directory.file(name)
       guard Files.write(Array(text.utf8), to: path) == 0, chmod(path, 0o644) == 0 else { continue }
+      if let owner { chown(path, owner, owner) }
       mounts.append(WorkloadMount(source: path, target: "/etc/" + name, readOnly: true))
     }
     return mounts

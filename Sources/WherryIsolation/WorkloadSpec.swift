@@ -25,6 +25,8 @@ package struct WorkloadSpec: Hashable, Sendable {
   /// starts the workload all the same. Nil = no limit.
   package var pidsWanted: Int?
   package var network: WorkloadNetwork = .none
+  /// Containers only. Where the host cannot give it users of its own, `HostConfiguration.userNamespaces` decides.
+  package var users: UserNamespaceMode = .host
   package var logPath: String
   /// Of the current log file and its predecessors together.
   package var logBytesMaximum: Int = 4 << 20

@@ -12,6 +12,8 @@ package struct ContainerSpec: Hashable, Sendable {
   package var volumes: [Volume] = []
   package var devices: [String] = []
   package var network: NetworkMode = .bridge
+  /// Nil = not said: `usersInEffect`.
+  package var userNamespace: UserNamespaceMode?
   package var resources: Resources = Resources()
   package var readOnlyRoot: Bool = true
   package var capabilitiesAdded: [String] = []
@@ -21,9 +23,33 @@ package struct ContainerSpec: Hashable, Sendable {
   package var stopTimeoutSeconds: Int = 10
   package var restart: RestartPolicy = RestartPolicy()
   package init(image: String) { self.image = image }
+
+  /// A container has users of its own unless it asks for something that they would take from it: the host's network,
+  /// where ports below 1024 are the host's root's, or a capability over what the host's root owns.
+  package var usersInEffect: UserNamespaceMode {
+    if let userNamespace { return userNamespace }
+    let added = capabilitiesAdded.map { name in
+      let upper = name.uppercased()
+      return upper.hasPrefix("CAP_") ? String(upper.dropFirst(4)) : upper
+    }
+    return network != .host && Self.capabilitiesOverOwnUsers.isSuperset(of: added) ? .own : .host
+  }
+
+  /// Those that mean as much in a user namespace that owns no other namespace (capabilities(7)). In a network of its
+  /// own a container's low ports are open to all its users.
+  private static let capabilitiesOverOwnUsers: Set<String> = [
+    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
+    "SYS_CHROOT", "SYS_PTRACE",
+  ]
 }
 
 package enum NetworkMode: String, Hashable, Sendable { case none, host, bridge }
+
+package enum UserNamespaceMode: String, Hashable, Sendable {
+  /// Root inside is nobody outside.
+  case own
+  case host
+}
 
 package struct PublishedPort: Hashable, Sendable {
   package enum Transport: String, Hashable, Sendable { case tcp, udp }

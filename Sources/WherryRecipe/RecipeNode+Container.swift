@@ -3,7 +3,7 @@ import WherryModel
 extension RecipeNode {
   private static let containerKeys = [
     "Image", "Command", "Env", "User", "WorkingDirectory", "Ports", "Volumes", "Devices", "Network", "Resources",
-    "ReadOnlyRoot", "Capabilities", "Health", "Stop", "Restart",
+    "ReadOnlyRoot", "Capabilities", "Health", "Stop", "Restart", "UserNamespace",
   ]
 
   func containerSpec() -> ContainerSpec? {
@@ -20,6 +20,9 @@ extension RecipeNode {
     if let node = fields["Volumes"] { spec.volumes = node.volumes() }
     if let node = fields["Devices"] { spec.devices = node.devices() }
     if let word = fields["Network"]?.word(NetworkWord.self) { spec.network = word.mode }
+    if let word = fields["UserNamespace"]?.word(UserNamespaceWord.self) {
+      spec.userNamespace = word == .own ? .own : .host
+    }
     if let node = fields["Resources"] { spec.resources = node.resources() }
     spec.readOnlyRoot = fields["ReadOnlyRoot"]?.bool() ?? true
     if let capabilities = fields["Capabilities"]?.fields(["Add", "Drop"], of: "Capabilities") {
@@ -36,6 +39,8 @@ extension RecipeNode {
     }
     return spec
   }
+
+  private enum UserNamespaceWord: String, CaseIterable { case own, host }
 
   private enum NetworkWord: String, CaseIterable {
     case none, host, bridge

@@ -9,7 +9,8 @@ extension ContainerSpec: WireValue {
       ("workingDirectory", workingDirectory.map(JSON.string)),
       ("ports", ports.nonEmpty.map { .array($0.map(\.json)) }),
       ("volumes", volumes.nonEmpty.map { .array($0.map(\.json)) }), ("devices", devices.nonEmpty.map(JSON.strings)),
-      ("network", .string(network.rawValue)), ("resources", resources == Resources() ? nil : resources.json),
+      ("network", .string(network.rawValue)), ("userNamespace", (userNamespace?.rawValue).map(JSON.string)),
+      ("resources", resources == Resources() ? nil : resources.json),
       ("readOnlyRoot", .bool(readOnlyRoot)), ("capabilitiesAdded", capabilitiesAdded.nonEmpty.map(JSON.strings)),
       ("capabilitiesDropped", capabilitiesDropped.nonEmpty.map(JSON.strings)), ("health", health?.json),
       ("stopSignal", stopSignal.map(JSON.string)), ("stopTimeoutSeconds", .int(stopTimeoutSeconds)),
@@ -28,6 +29,7 @@ extension ContainerSpec: WireValue {
     volumes = try cursor.optional("volumes")?.list { (element) throws(JSONShapeError) in try Volume(element) } ?? []
     devices = try cursor.optional("devices")?.strings() ?? []
     if let value = try cursor.optional("network") { network = try value.word() }
+    userNamespace = try cursor.optional("userNamespace")?.word()
     if let value = try cursor.optional("resources") { resources = try Resources(value) }
     readOnlyRoot = try cursor.optional("readOnlyRoot")?.bool() ?? true
     capabilitiesAdded = try cursor.optional("capabilitiesAdded")?.strings() ?? []

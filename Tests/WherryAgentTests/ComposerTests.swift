@@ -54,6 +54,8 @@ import WherryWire
     #expect(spec.network == .bridge(NetworkAttachment(ports: [PublishedPort(host: 8080, container: 80)])))
     #expect(spec.capabilities == Capability.containerDefault.subtracting(["CHOWN"]).union(["NET_RAW"]))
     #expect(spec.resources == Resources(cpuMillis: 500, memoryBytes: 64 << 20, pids: 64))
+    // NET_RAW is over a network, which own users could not have.
+    #expect(spec.users == .host)
     let data = bench.paths.components + "/com.example.web/data/cache"
     #expect(
       spec.mounts == [
@@ -67,6 +69,10 @@ import WherryWire
   }
 
   /// As Greengrass has it: asked for by the nucleus's configuration.
+  @Test func aContainerHasUsersOfItsOwn() throws {
+    #expect(try Self.spec([Bench.container("com.example.web")], Bench()).users == .own)
+  }
+
   @Test(arguments: [true, false]) func variablesInConfigurationsAreFilledInWhereTheNucleusSaysSo(asked: Bool) throws {
     let bench = try Bench()
     var nucleus = Bench.process("aws.greengrass.Nucleus")

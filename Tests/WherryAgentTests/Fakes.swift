@@ -52,6 +52,7 @@ final class FakeTransport: Transport {
 
 /// The kernel's side of workloads, in memory. It outlives engines, as shims outlive agents.
 final class FakeRunner: Runner {
+  var userNamespaceObstacle: String?
   final class Workload: RunningWorkload {
     let descriptor: Int32 = -1
     let spec: WorkloadSpec

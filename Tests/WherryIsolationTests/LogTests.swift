@@ -99,7 +99,10 @@ import WherryTestSupport
     var size = 60 << 10
     while size > 0, Files.write([UInt8](repeating: 0, count: size), to: logs + "/filler") != 0 { size -= 4096 }
     let script = "seq 1 1500; echo ready > /data/ready; while [ ! -e /data/go ]; do sleep 0.02; done; echo after"
-    let link = try bench.host.start(bench.container("a.run", ["sh", "-c", script], readOnly: false), identity: "")
+    var spec = bench.container("a.run", ["sh", "-c", script], readOnly: false)
+    // The host's root makes a file in it.
+    spec.users = .host
+    let link = try bench.host.start(spec, identity: "")
     let pid = try #require(link.waitForStart())
     // The shim has met the full disk once something of the log is there; what is left fits when the filler is gone.
     bench.wait { TestFile.exists("/proc/\(pid)/root/data/ready") && !bench.log("a.run").isEmpty }

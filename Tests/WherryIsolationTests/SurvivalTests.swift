@@ -11,7 +11,9 @@ import WherryTestSupport
   @Test func aWorkloadOutlivesItsAgentAndIsAdopted() throws {
     guard let bench = Workbench(#function) else { return }
     let script = "echo one; while [ ! -e /data/go ]; do sleep 0.02; done; echo two; exit 5"
-    let spec = bench.container("a.run", ["sh", "-c", script], readOnly: false)
+    var spec = bench.container("a.run", ["sh", "-c", script], readOnly: false)
+    // The host's root makes a file in it.
+    spec.users = .host
     let link = try bench.host.start(spec, identity: "1.0.0-abc")
     let pid = link.waitForStart()
     link.close()

@@ -88,6 +88,7 @@ final class Workbench {
     spec.environment = ["PATH=/bin"]
     spec.capabilities = Capability.containerDefault
     spec.hostName = "box"
+    spec.users = .own
     return spec
   }
 

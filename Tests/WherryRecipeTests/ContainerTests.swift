@@ -57,6 +57,18 @@ struct ContainerTests {
     #expect(spec.readOnlyRoot && spec.network == .bridge && spec.restart.mode == .always)
   }
 
+  @Test(
+    "own users, unless something is asked for that they would take",
+    arguments: [
+      ("", UserNamespaceMode.own), ("Network: none", .own), ("Capabilities: { Add: [SYS_PTRACE] }", .own),
+      ("Capabilities: { Drop: [ALL] }", .own), ("Network: host", .host), ("Capabilities: { Add: [NET_RAW] }", .host),
+      ("Network: host\nUserNamespace: own", .own), ("UserNamespace: Host", .host),
+    ])
+  func users(_ line: String, _ expected: UserNamespaceMode) throws {
+    let spec = try #require(try sound(container("Image: a:1\n\(line)")).manifests[0].container)
+    #expect(spec.usersInEffect == expected)
+  }
+
   @Test("a single text runs through the shell")
   func shell() throws {
     let spec = try #require(

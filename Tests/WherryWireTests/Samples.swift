@@ -47,6 +47,7 @@ enum Samples {
     container.network = .none
     container.resources = Resources(cpuMillis: 500, memoryBytes: 64 << 20, pids: 64)
     container.readOnlyRoot = false
+    container.userNamespace = .host
     container.capabilitiesAdded = ["NET_ADMIN"]
     container.capabilitiesDropped = ["CHOWN"]
     var health = HealthCheck(probe: .http(port: 80, path: "/healthz"))

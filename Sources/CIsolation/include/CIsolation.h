@@ -90,6 +90,11 @@ enum wherry_op_code {
   WHERRY_OP_PERSONALITY = 41,  // n0
   WHERRY_OP_CHANGE_ROOT = 42,  // s1
   WHERRY_OP_BE_BORN_INSIDE = 43,  // goes on in a child whose parent is the runtime, which is told its pid
+  // For a user namespace of its own (users.c).
+  WHERRY_OP_MAPPED_TREE = 44,  // as OPEN_TREE, n1 = slot of the user namespace that its users are mapped by, n2 = 1:
+                               // without those below it, 2: it must be possible
+  WHERRY_OP_FILE_USER = 45,    // n0 = uid, n1 = gid: whose the files are that are made from now on
+  WHERRY_OP_OWN_STREAMS = 46,  // n0 = uid, n1 = gid: whose output and errors are, where they are pipes
   WHERRY_OP_EXECUTE = 27,      // n0 = candidate paths, n1 = arguments, n2 = environment; strings in that order
 
   // For the shim; carried out before the clone.
@@ -146,6 +151,7 @@ void wherry_launch(const struct wherry_program *program);
 int wherry_mounts(const struct wherry_op *op);
 int wherry_privileges(const struct wherry_op *op);
 int wherry_bundle(const struct wherry_op *op);
+int wherry_users(const struct wherry_op *op);
 
 // What the child of an OCI runtime is cloned with; -1 = none.
 struct wherry_birth {
@@ -182,6 +188,10 @@ int wherry_pidfd_send_signal(int pidfd, int signal);
 
 /// Read-only, and no link or `..` on the way leads out of `root`: no link is followed at all.
 int wherry_open_beneath(const char *root, const char *path);
+/// A new user namespace in which 0… are the host's `first`…
+int wherry_user_namespace(uint32_t first, uint32_t count);
+/// Whether mounts of the file system at `path` can be mapped by a user namespace: 0 or an errno.
+int wherry_supports_mapping(const char *path, int namespace);
 int wherry_memory_file(const char *name);
 /// `socket` in `directory`, however long the directory's path is.
 int wherry_listen(const char *directory, const char *socket);

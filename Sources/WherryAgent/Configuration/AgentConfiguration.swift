@@ -1,4 +1,5 @@
 import Glibc
+import WherryIsolation
 import WherryModel
 import WherryWire
 
@@ -15,6 +16,8 @@ package struct AgentConfiguration: Hashable, Sendable {
   package var subnet = "10.187.0.0/24"
   package var publishAddress: String?
   package var defaultUser = "nobody"
+  /// Whether containers get users of their own.
+  package var userNamespaces = UserNamespacePolicy.auto
   /// Downloads and verifies; owns nothing but the blob store. Nil = as `UserAccount.fetching` chooses.
   package var fetchUser: String?
   /// Restarts the device when a component's `bootstrap` asks for it.
@@ -78,6 +81,12 @@ package struct AgentConfiguration: Hashable, Sendable {
     case "publish_address": publishAddress = value
     case "default_user": defaultUser = value
     case "fetch_user": fetchUser = value
+    case "user_namespaces":
+      guard let policy = UserNamespacePolicy(rawValue: value) else {
+        throw Self.refusal(
+          "\(place): user_namespaces \"\(value.prefix(80))\" is not known", "use auto, require or off")
+      }
+      userNamespaces = policy
     case "log_level":
       guard let level = LogLevel(value) else {
         throw Self.refusal(

@@ -28,6 +28,7 @@ extension AgentEngine {
       clearHolding(id)
       let startedAt = Timestamp.sortable(ports.clock.wall)
       let link = try ports.runner.launch(specification, identity: identity)
+      tellOfSharedUsers()
       workloads[id] = LiveWorkload(link: link, identity: identity, pid: nil, startedAt: startedAt)
       log.info("starting", ["workload": id.description, "version": own.planned.version.description])
     } catch {
@@ -36,6 +37,12 @@ extension AgentEngine {
       failure.component = id.component
       receive(.workloadFailed(id, failure))
     }
+  }
+
+  private func tellOfSharedUsers() {
+    guard let obstacle = ports.runner.userNamespaceObstacle, obstacle != toldUserNamespaceObstacle else { return }
+    toldUserNamespaceObstacle = obstacle
+    log.warning("containers have the host's users", ["why": obstacle])
   }
 
   private func nucleusSettings(for name: ComponentName) -> NucleusSettings {

@@ -76,6 +76,7 @@ package final class AgentEngine {
   var hasToldOfBroker = false
   var lastRefused: Digest?
   var toldBroken: Set<ComponentName> = []
+  var toldUserNamespaceObstacle: String?
 
   struct LiveWorkload {
     var link: any RunningWorkload

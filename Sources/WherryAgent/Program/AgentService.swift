@@ -117,9 +117,11 @@ struct AgentService {
   }
 
   private var hostConfiguration: HostConfiguration {
-    HostConfiguration(
+    var host = HostConfiguration(
       agentID: configuration.agentID, stateDirectory: paths.run + "/" + configuration.agentID,
       shimPath: configuration.shim, subnet: configuration.subnet, publishAddress: configuration.publishAddress)
+    host.userNamespaces = configuration.userNamespaces
+    return host
   }
 
   private func transport(_ identity: DeviceIdentity, _ bootID: String) throws -> MQTTTransport {

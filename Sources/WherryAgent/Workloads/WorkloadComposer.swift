@@ -220,6 +220,7 @@ struct WorkloadComposer {
     }
     spec.devices = container.devices
     spec.capabilities = try capabilities(container, name)
+    spec.users = container.usersInEffect
     spec.resources = container.resources
     spec.network =
       switch container.network {
