@@ -175,6 +175,11 @@ package.targets.append(
   .executableTarget(
     name: "benchmark-resolve", dependencies: ["WherryModel", "WherryPlanning"], path: "Tests/Benchmarks/Resolve",
     swiftSettings: strict))
+// The isolation engine by itself; `run.sh start`, `start-many` and `overhead` run it.
+package.targets.append(
+  .executableTarget(
+    name: "benchmark-start", dependencies: ["WherryModel", "WherryIsolation"], path: "Tests/Benchmarks/Start",
+    swiftSettings: strict))
 // A file system that forgets, for the tests of what survives a power cut.
 package.targets.append(.target(name: "CFaultDisk", dependencies: ["CSQLite"], path: "Tests/CFaultDisk"))
 for (name, others) in tests {

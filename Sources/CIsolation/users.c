@@ -26,11 +26,10 @@ static int map(int tree, int namespace, int recursively) {
 }
 
 static int open_mapped_tree(const struct wherry_op *op) {
-  int is_alone = op->numbers[2] & 1, is_must = op->numbers[2] & 2;
-  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (is_alone ? 0 : AT_RECURSIVE);
-  int tree = open_tree(AT_FDCWD, wherry_string(op, 1), flags);
+  int is_flat = op->numbers[2] & 1, is_must = op->numbers[2] & 2;
+  int tree = open_tree(AT_FDCWD, wherry_string(op, 1), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
   if (tree < 0) return errno;
-  int error = map(tree, WHERRY_FD_SLOTS + op->numbers[1], !is_alone);
+  int error = map(tree, WHERRY_FD_SLOTS + op->numbers[1], !is_flat);
   // Some file systems cannot, and some mounts are mapped already: then it is given as it is.
   if (error && !is_must) error = 0;
   if (!error && dup3(tree, WHERRY_FD_SLOTS + op->numbers[0], O_CLOEXEC) < 0) error = errno;
@@ -66,8 +65,8 @@ int wherry_users(const struct wherry_op *op) {
 }
 
 static int sleep_until_killed(void *unused) {
-  (void)unused;
-  for (;;) syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+  while (!unused) syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+  return 0;
 }
 
 static int write_map(int pid, const char *file, uint32_t first, uint32_t count) {

@@ -48,8 +48,9 @@ enum LaunchOperation: Hashable, Sendable {
   case changeDirectory(String)
   case execute(candidates: [String], arguments: [String], environment: [String])
   // For a user namespace of its own.
-  /// As `openTree`, with its users mapped by the user namespace in another slot; `isMust`: or not at all.
-  case mappedTree(path: String, slot: Int, users: Int, alone: Bool = false, isMust: Bool = false)
+  /// As `openTree`, with its users mapped by the user namespace in another slot; `isFlat`: those of mounts below it are
+  /// not; `isMust`: or not at all.
+  case mappedTree(path: String, slot: Int, users: Int, isFlat: Bool = false, isMust: Bool = false)
   /// Whose the files are that are made from now on, in the host's numbers.
   case fileUser(UInt32)
   case ownStreams(user: UInt32, group: UInt32)
@@ -198,9 +199,9 @@ extension LaunchOperation {
     case .overlay(let mountPoint, let options): Encoded(WHERRY_OP_OVERLAY, [mountPoint, options])
     case .openTree(let path, let slot, let alone):
       Encoded(WHERRY_OP_OPEN_TREE, [path], numbers: [Int64(slot), alone ? 1 : 0])
-    case .mappedTree(let path, let slot, let users, let alone, let isMust):
+    case .mappedTree(let path, let slot, let users, let isFlat, let isMust):
       Encoded(
-        WHERRY_OP_MAPPED_TREE, [path], numbers: [Int64(slot), Int64(users), (alone ? 1 : 0) | (isMust ? 2 : 0)])
+        WHERRY_OP_MAPPED_TREE, [path], numbers: [Int64(slot), Int64(users), (isFlat ? 1 : 0) | (isMust ? 2 : 0)])
     case .pivotRoot(let path): Encoded(WHERRY_OP_PIVOT_ROOT, [path])
     case .mount(let type, let target, let attributes, let onlyIfThere, let options, let followsLinks):
       Encoded(

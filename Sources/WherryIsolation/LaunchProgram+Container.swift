@@ -82,12 +82,13 @@ extension LaunchProgram {
     return Set(parents).sorted()
   }
 
-  /// All are opened before any is mounted: what is mapped already cannot be mapped once more.
+  /// All are opened before any is mounted: what is mapped already cannot be mapped once more. What is mounted below
+  /// them stays, since where the overlay goes may be there.
   private mutating func addMappedDirectories(_ root: WorkloadRoot) {
     guard let userSlot else { return }
     let directories = Self.mappedDirectories(root).map { (path: $0, slot: newSlot()) }
     for (path, slot) in directories {
-      let operation = LaunchOperation.mappedTree(path: path, slot: slot, users: userSlot, alone: true, isMust: true)
+      let operation = LaunchOperation.mappedTree(path: path, slot: slot, users: userSlot, isFlat: true, isMust: true)
       add("map the users of \(path)", operation)
     }
     for (path, slot) in directories { add("mount \(path) over itself", .attach(slot: slot, target: path, [])) }

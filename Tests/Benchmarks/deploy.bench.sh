@@ -2,7 +2,8 @@
 # Both make a file in a directory of the host as the process's first act; what is measured is that file's time less the
 # time before the command. Through our service, broker and agent; artifacts and image are cached on both sides.
 
-"$root/provisioning/packages.sh" peer
+# shellcheck source=Tests/Benchmarks/podman.sh
+. "$here/podman.sh"
 start_fleet 3
 mkdir -p "$state/out" "$state/bench"
 chmod 0777 "$state/out"
@@ -28,27 +29,6 @@ deploy --device bench-1 warm-1 --watch > /dev/null
 # made DIRECTORY: when it appeared, in nanoseconds.
 made() { stat -c %.9Y "$state/out/$1" | tr -d .; }
 
-# Podman keeps its state below ours; crun needs a view without the unified hierarchy on hybrid hosts.
-peer_home=$state/podman
-mkdir -p "$peer_home"
-cat > "$peer_home/containers.conf" << CONF
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-[containers]
-default_ulimits = ["nofile=1024:20000", "nproc=1000:2000"]
-CONF
-unshare -m --propagation private sh -c 'umount /sys/fs/cgroup/unified 2> /dev/null; exec sleep 100000' &
-peer_namespace=$!
-peer_podman() {
-  CONTAINERS_CONF=$peer_home/containers.conf nsenter -t "$peer_namespace" -m podman --root "$peer_home/root" \
-    --runroot "$peer_home/run" --tmpdir "$peer_home/tmp" --runtime crun "$@"
-}
-peer_down() {
-  peer_podman rm -fa > /dev/null 2>&1
-  kill "$peer_namespace"
-}
-wait_for 5 "the peer's mount namespace" sh -c "nsenter -t $peer_namespace -m true"
 peer_podman pull -q --tls-verify=false "$registry/example/web:1.0.0" > /dev/null
 
 for run in $(seq "$runs"); do

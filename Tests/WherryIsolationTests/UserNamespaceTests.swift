@@ -135,6 +135,22 @@ import WherryTestSupport
     #expect(failure?.code == "workload.userNamespace")
   }
 
+  /// The directory that holds the layers is mounted over itself, and the agent's state may be a file system below it.
+  @Test func theStateMayBeMountedBelowTheLayers() throws {
+    guard let bench = Workbench(#function) else { return }
+    let run = bench.directory.file("mounted")
+    Files.makeDirectories(run)
+    try #require(mount("none", run, "tmpfs", 0, "mode=0755") == 0)
+    defer { umount2(run, Int32(MNT_DETACH)) }
+    var configuration = bench.configuration
+    configuration.stateDirectory = run
+    let host = try WorkloadHost(configuration)
+    let link = try host.start(bench.container("a.run", ["id", "-u"]), identity: "")
+    #expect(link.waitForEnd() == .exited(code: 0))
+    host.tearDown()
+    #expect(bench.output("a.run") == ["0"])
+  }
+
   @Test func aUserBeyondTheContainersOwnIsRefused() throws {
     guard let bench = Workbench(#function) else { return }
     var spec = bench.container("a.run", ["true"])

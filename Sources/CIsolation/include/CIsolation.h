@@ -92,7 +92,7 @@ enum wherry_op_code {
   WHERRY_OP_BE_BORN_INSIDE = 43,  // goes on in a child whose parent is the runtime, which is told its pid
   // For a user namespace of its own (users.c).
   WHERRY_OP_MAPPED_TREE = 44,  // as OPEN_TREE, n1 = slot of the user namespace that its users are mapped by, n2 = 1:
-                               // without those below it, 2: it must be possible
+                               // those below it are not, 2: it must be possible
   WHERRY_OP_FILE_USER = 45,    // n0 = uid, n1 = gid: whose the files are that are made from now on
   WHERRY_OP_OWN_STREAMS = 46,  // n0 = uid, n1 = gid: whose output and errors are, where they are pipes
   WHERRY_OP_EXECUTE = 27,      // n0 = candidate paths, n1 = arguments, n2 = environment; strings in that order
