@@ -2,11 +2,13 @@ import Glibc
 import WherryIsolation
 import WherryModel
 
-// The isolation engine as the agent uses it, without the rest of the agent. Told on its input what to do, one line each:
+// The isolation engine as the agent uses it, without the rest of the agent.
+// Told on its input what to do, one line each:
 //   run          one container of /bin/true, started, awaited and removed; prints microseconds
 //   hold COUNT   so many containers that sleep, at once; prints microseconds until the last of them runs
 //   drop         removes them
-// Arguments: a directory for logs, one on a tmpfs for what an agent keeps in /run, the shim, a layer with /bin/true and /bin/sleep, own or host for the users.
+// Arguments: a directory for logs, one on a tmpfs for what an agent keeps in /run, the shim, a layer with /bin/true and
+// /bin/sleep, own or host for the users.
 
 let arguments = CommandLine.arguments
 guard arguments.count == 6, let users = UserNamespaceMode(rawValue: arguments[5]) else {
