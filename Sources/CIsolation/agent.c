@@ -65,9 +65,12 @@ static int spawn(const char *shim, const char *directory, const int from[3], int
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
-  posix_spawn_file_actions_adddup2(&actions, 0, 1);
-  posix_spawn_file_actions_adddup2(&actions, 0, 2);
+  // A person's process has the person's.
+  if (strcmp(directory, "=") != 0) {
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+    posix_spawn_file_actions_adddup2(&actions, 0, 1);
+    posix_spawn_file_actions_adddup2(&actions, 0, 2);
+  }
   // First out of the way, above all of them, then into place: one may sit where another has to go.
   int aside = WHERRY_FD_LISTENER + 1;
   for (int i = 0; i < 3; i++) {

@@ -99,7 +99,8 @@ static int make_terminal(const struct wherry_op *op) {
   if (slave < 0) return errno;
   struct winsize size = {.ws_row = op->numbers[0], .ws_col = op->numbers[1]};
   if ((size.ws_row || size.ws_col) && ioctl(slave, TIOCSWINSZ, &size) < 0) return errno;
-  int error = op->numbers[2] ? show_console(slave) : 0;
+  int error = op->numbers[3] && fchown(slave, op->numbers[3], -1) < 0 ? errno : 0;
+  if (!error && op->numbers[2]) error = show_console(slave);
   if (!error) error = send_descriptor(WHERRY_FD_CONSOLE, master);
   if (!error && ioctl(slave, TIOCSCTTY, 0) < 0) error = errno;
   for (int fd = 0; fd <= 2 && !error; fd++) {
@@ -233,6 +234,12 @@ int wherry_listen_stream(const char *path) {
 int wherry_receive_descriptor(int listener) {
   int socket = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
   if (socket < 0) return -1;
+  int fd = wherry_receive_descriptor_from(socket);
+  close(socket);
+  return fd;
+}
+
+int wherry_receive_descriptor_from(int socket) {
   char name[256];
   struct iovec part = {.iov_base = name, .iov_len = sizeof name};
   union one_descriptor control = {0};
@@ -242,7 +249,6 @@ int wherry_receive_descriptor(int listener) {
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     if (header && header->cmsg_type == SCM_RIGHTS) memcpy(&fd, CMSG_DATA(header), sizeof fd);
   }
-  close(socket);
   return fd;
 }
 

@@ -78,6 +78,17 @@ struct Cgroup: Sendable {
     for process in processes { Glibc.kill(process, SIGKILL) }
   }
 
+  /// Holds everything in it still (cgroup-v2.rst, "cgroup.freeze"). On hosts without the v2 tree there is none.
+  private var freezer: String? { unifiedDirectory.map { $0 + "/cgroup.freeze" } }
+
+  /// Zero or an errno; ENOTSUP = this host has no freezer that the workload is in.
+  func setFrozen(_ isFrozen: Bool) -> Int32 {
+    guard let freezer, Files.exists(freezer) else { return ENOTSUP }
+    return Files.write(Array((isFrozen ? "1" : "0").utf8), to: freezer, flags: O_WRONLY)
+  }
+
+  var isFrozen: Bool { freezer.flatMap(Files.text)?.hasPrefix("1") ?? false }
+
   /// One try, without waiting: processes leave a cgroup a moment after they end. True = it is not there (any more).
   @discardableResult
   func removeIfEmpty() -> Bool {
@@ -92,24 +103,5 @@ struct Cgroup: Sendable {
       if !remove("\(directory)/\(name)") { return false }
     }
     return rmdir(directory) == 0 || errno == ENOENT
-  }
-
-  var statistics: WorkloadStatistics {
-    var statistics = WorkloadStatistics()
-    func number(_ path: String?) -> Int64? {
-      path.flatMap(Files.text).flatMap { text in Int64(text.filter { $0 != "\n" }) }
-    }
-    statistics.memoryBytes = number(
-      layout.legacy[.memory].map { "\($0)/\(path)/memory.usage_in_bytes" }
-        ?? unifiedDirectory.map { $0 + "/memory.current" })
-    statistics.pids = number(
-      (layout.legacy[.pids] ?? layout.unified).map { "\($0)/\(path)/pids.current" }
-    ).map { Int($0) }
-    let cpu = unifiedDirectory.flatMap { Files.text($0 + "/cpu.stat") } ?? ""
-    statistics.cpuMicroseconds =
-      cpu.split(separator: "\n").lazy.compactMap { line in
-        line.hasPrefix("usage_usec ") ? Int64(line.dropFirst(11)) : nil
-      }.first
-    return statistics
   }
 }

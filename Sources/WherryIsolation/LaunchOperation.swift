@@ -64,7 +64,8 @@ enum LaunchOperation: Hashable, Sendable {
   case domainName(String)
   case umask(Int64)
   case capabilitySets(CapabilitySets)
-  case terminal(rows: Int64, columns: Int64, hasConsole: Bool)
+  /// `owner`: by the host's number; nil = who makes it.
+  case terminal(rows: Int64, columns: Int64, hasConsole: Bool, owner: UInt32? = nil)
   case exactLimit(number: Int64, soft: Int64, hard: Int64)
   /// A file system that is attached later.
   case newTree(type: String, slot: Int, MountAttributes, options: [String])
@@ -179,8 +180,8 @@ extension LaunchOperation {
     case .awaitStart: Encoded(WHERRY_OP_AWAIT_START, numbers: [Meeting.ready.rawValue])
     case .domainName(let name): Encoded(WHERRY_OP_DOMAIN_NAME, [name])
     case .umask(let mask): Encoded(WHERRY_OP_UMASK, numbers: [mask])
-    case .terminal(let rows, let columns, let hasConsole):
-      Encoded(WHERRY_OP_TERMINAL, numbers: [rows, columns, hasConsole ? 1 : 0])
+    case .terminal(let rows, let columns, let hasConsole, let owner):
+      Encoded(WHERRY_OP_TERMINAL, numbers: [rows, columns, hasConsole ? 1 : 0, Int64(owner ?? 0)])
     case .exactLimit(let number, let soft, let hard):
       Encoded(WHERRY_OP_EXACT_LIMIT, numbers: [number, soft, hard])
     case .newTree(let type, let slot, let attributes, let options):

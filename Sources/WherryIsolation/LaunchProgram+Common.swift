@@ -24,7 +24,7 @@ extension LaunchProgram {
     return program
   }
 
-  /// For one more process in a running workload, before the steps of `probePrelude`: the shim joins the pid namespace,
+  /// For one more process in a running workload, before the steps of `probeEntry`: the shim joins the pid namespace,
   /// because that counts for children only.
   static func probeSettings(pid: Int32, cgroup: String?) -> [Step] {
     var program = LaunchProgram()
@@ -34,11 +34,17 @@ extension LaunchProgram {
     return program.steps
   }
 
-  static func probePrelude(_ spec: WorkloadSpec, _ context: LaunchContext) -> [Step] {
+  static func probeEntry(_ context: LaunchContext) -> [Step] {
     var program = LaunchProgram()
     for file in context.cgroupFiles { program.add("join the cgroup \(file)", .joinCgroup(file: file)) }
     let namespaces = Namespace.mount | Namespace.network | Namespace.ipc | Namespace.hostName | Namespace.cgroup
     program.add("enter the workload's namespaces", .enter(slot: 0, namespaces: namespaces))
+    return program.steps
+  }
+
+  /// After the entry and, should it have one, the making of its terminal.
+  static func probePrivileges(_ spec: WorkloadSpec, _ context: LaunchContext) -> [Step] {
+    var program = LaunchProgram()
     program.addPrivileges(spec, context, userSlot: context.users == nil ? nil : 0)
     return program.steps
   }

@@ -73,16 +73,24 @@ struct WorkloadDirectory: Sendable {
 
   /// What `execute` needs to know of the workload, written at start so that it is still known after an adoption.
   struct Probe: Equatable {
+    /// Encoded.
+    struct Steps: Equatable {
+      var bytes: [UInt8]
+      var count: Int
+    }
     var environment: [String]
-    /// Encoded steps.
-    var prelude: [UInt8]
-    var preludeCount: Int
+    /// Empty in what an older agent wrote down, which had all of it in `privileges`.
+    var entry: Steps
+    var privileges: Steps
+    /// The host's number of the user that it runs as.
+    var user: UInt32
   }
 
   func write(_ probe: Probe) -> Int32 {
-    let environment = probe.environment.joined(separator: "\0")
-    let head = "\(probe.preludeCount) \(environment.utf8.count)\n"
-    return Files.write(Array(head.utf8) + Array(environment.utf8) + probe.prelude, to: file("probe"))
+    let environment = Array(probe.environment.joined(separator: "\0").utf8)
+    let (entry, privileges) = (probe.entry, probe.privileges)
+    let head = "\(privileges.count) \(environment.count) \(entry.count) \(entry.bytes.count) \(probe.user)\n"
+    return Files.write(Array(head.utf8) + environment + entry.bytes + privileges.bytes, to: file("probe"))
   }
 
   func readProbe() -> Probe? {
@@ -90,12 +98,18 @@ struct WorkloadDirectory: Sendable {
       return nil
     }
     let numbers = String(decoding: bytes[..<newline], as: UTF8.self).split(separator: " ").compactMap { Int($0) }
-    guard numbers.count == 2, newline + 1 + numbers[1] <= bytes.count else { return nil }
+    let (entryCount, entrySize) = numbers.count == 5 ? (numbers[2], numbers[3]) : (0, 0)
+    guard numbers.count == 2 || numbers.count == 5, numbers.allSatisfy({ $0 >= 0 }),
+      numbers[1] <= bytes.count, entrySize <= bytes.count, newline + 1 + numbers[1] + entrySize <= bytes.count
+    else { return nil }
     let environmentEnd = newline + 1 + numbers[1]
     let environment = bytes[(newline + 1)..<environmentEnd].split(separator: 0)
+    let entryEnd = environmentEnd + entrySize
     return Probe(
-      environment: environment.map { String(decoding: $0, as: UTF8.self) }, prelude: Array(bytes[environmentEnd...]),
-      preludeCount: numbers[0])
+      environment: environment.map { String(decoding: $0, as: UTF8.self) },
+      entry: Probe.Steps(bytes: Array(bytes[environmentEnd..<entryEnd]), count: entryCount),
+      privileges: Probe.Steps(bytes: Array(bytes[entryEnd...]), count: numbers[0]),
+      user: numbers.count == 5 ? UInt32(clamping: numbers[4]) : 0)
   }
 }
 

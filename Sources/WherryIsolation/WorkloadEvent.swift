@@ -38,8 +38,16 @@ package struct AdoptedWorkload {
   package let failure: WorkloadEvent?
 }
 
+/// What the kernel says of one workload's cgroups; nil = it does not say.
 package struct WorkloadStatistics: Hashable, Sendable {
   package var memoryBytes: Int64?
+  package var memoryMaximum: Int64?
+  /// Since its start.
   package var cpuMicroseconds: Int64?
   package var pids: Int?
+  /// How often something in it was killed for want of memory.
+  package var memoryKills: Int64?
+  /// Percent of the last ten seconds in which something in it waited for want of processor, memory or disk (PSI).
+  package var pressure: [String: Double] = [:]
+  package init() {}
 }

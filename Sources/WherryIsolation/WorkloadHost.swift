@@ -128,9 +128,12 @@ package final class WorkloadHost {
     let cgroup = cgroup(of: spec.id)
     try cgroup.create(spec.resources)
     let context = try context(of: spec, cgroup: cgroup, in: directory)
-    let prelude = LaunchProgram.probePrelude(spec, context)
+    let (entry, privileges) = (LaunchProgram.probeEntry(context), LaunchProgram.probePrivileges(spec, context))
     let probe = WorkloadDirectory.Probe(
-      environment: spec.environment, prelude: LaunchProgram.encode(prelude), preludeCount: prelude.count)
+      environment: spec.environment,
+      entry: WorkloadDirectory.Probe.Steps(bytes: LaunchProgram.encode(entry), count: entry.count),
+      privileges: WorkloadDirectory.Probe.Steps(bytes: LaunchProgram.encode(privileges), count: privileges.count),
+      user: context.users?.onHost(context.user.user) ?? context.user.user)
     try write(spec, directory.path, directory.write(probe))
     if let slash = spec.logPath.lastIndex(of: "/") { Files.makeDirectories(String(spec.logPath[..<slash])) }
     let listener = wherry_listen(directory.path, "ctl.sock")
@@ -148,8 +151,9 @@ package final class WorkloadHost {
     return link
   }
 
-  private func spawn(
-    _ id: String, _ program: [UInt8], directory: WorkloadDirectory?, listener: Int32
+  /// Without a directory: one more process in a running workload, with nothing to write down.
+  func spawn(
+    _ id: String, _ program: [UInt8], directory: WorkloadDirectory?, listener: Int32, keepsStreams: Bool = false
   ) throws(Failure) -> WorkloadLink {
     let file = wherry_memory_file("wherry-program")
     guard file >= 0 else { throw Self.cannot("make a memory file", id, errno) }
@@ -157,7 +161,8 @@ package final class WorkloadHost {
     let error = Files.write(program, to: file)
     guard error == 0 else { throw Self.cannot("write the launch program", id, error) }
     var pid: Int32 = 0
-    let link = wherry_spawn_shim(configuration.shimPath, directory?.path ?? "-", file, listener, &pid)
+    let link = wherry_spawn_shim(
+      configuration.shimPath, directory?.path ?? (keepsStreams ? "=" : "-"), file, listener, &pid)
     guard link >= 0 else { throw Self.cannot("start \(configuration.shimPath)", id, errno) }
     let shim = ShimProcess(pid: pid)
     guard let directory else {
@@ -226,23 +231,6 @@ package final class WorkloadHost {
     return users
   }
 
-  /// One more process inside a running workload, under the same limits: health checks. Its output is dropped.
-  package func execute(in id: String, arguments: [String], environment: [String] = []) throws(Failure) -> WorkloadLink {
-    let directory = directory(of: id)
-    guard let probe = directory.readProbe(), let pid = directory.pids?.workload, !arguments.isEmpty else {
-      throw Failure(
-        .start, code: "workload.notRunning", message: "\(id) is not running, so nothing can run inside it",
-        remedy: "start it first")
-    }
-    let settings = LaunchProgram.probeSettings(pid: pid, cgroup: cgroup(of: id).unifiedDirectory)
-    var execution = LaunchProgram()
-    execution.addExecution(arguments, environment: probe.environment + environment)
-    let body = LaunchProgram.encode(settings) + probe.prelude + LaunchProgram.encode(execution.steps)
-    let count = settings.count + probe.preludeCount + execution.steps.count
-    let program = LaunchProgram.assemble(body: body, count: count)
-    return try spawn(id, program, directory: nil, listener: -1)
-  }
-
   /// After an agent restart: everything that this agent ID has started and not released. What nobody keeps any more,
   /// and what an agent died over before there was a shim, is killed and removed on the way.
   package func adopt() -> [AdoptedWorkload] {
@@ -287,6 +275,20 @@ package final class WorkloadHost {
     return statistics == WorkloadStatistics() ? nil : statistics
   }
 
+  /// Holds everything in it still, or lets it go on. It stays as it is over restarts of the agent.
+  package func setPaused(_ id: String, _ isPaused: Bool) throws(Failure) {
+    let error = cgroup(of: id).setFrozen(isPaused)
+    guard error != 0 else { return }
+    throw Failure(
+      .start, code: "workload.pause",
+      message: error == ENOTSUP
+        ? "this host cannot hold \(id) still: it has no cgroup v2"
+        : "\(id) cannot be held still: \(sentence(ofErrno: error))",
+      remedy: error == ENOTSUP ? "boot with cgroup v2, or stop the component" : "see whether it is running")
+  }
+
+  package func isPaused(_ id: String) -> Bool { cgroup(of: id).isFrozen }
+
   /// The address of a running workload on the bridge; nil without one.
   package func address(of id: String) -> String? { openNetwork?.lease(of: id)?.address }
 
@@ -294,7 +296,7 @@ package final class WorkloadHost {
     if error != 0 { throw Self.cannot("write \(path)", spec.id, error) }
   }
 
-  private static func cannot(_ action: String, _ id: String, _ error: Int32) -> Failure {
+  static func cannot(_ action: String, _ id: String, _ error: Int32) -> Failure {
     Failure(
       error == ENOSPC ? .space : .start, code: "workload.start",
       message: "\(id) cannot be started: could not \(action): \(sentence(ofErrno: error))",

@@ -1,4 +1,5 @@
-// wherry-shim DIRECTORY: keeps one workload. Descriptors 3 to 5 are the agent's (CIsolation.h).
+// wherry-shim DIRECTORY: keeps one workload. Descriptors 3 to 5 are the agent's (CIsolation.h). For one more process in
+// a running workload "-" stands for the directory, or "=" when that has the streams of whoever started the shim.
 #include "shim.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 static struct shim shim = {
   .pidfd = -1,
   .listener = -1,
+  .console = -1,
   .processes = -1,
   .output = {-1, -1},
   .clients = {WHERRY_FD_LINK},
@@ -86,8 +88,9 @@ int main(int count, char **arguments) {
   for (int i = 1; i < CLIENTS_MAXIMUM; i++) shim.clients[i] = -1;
   struct wherry_report report = {.error = EINVAL, .step = "read the launch program"};
   if (count != 2) return fail(&report);
-  // A probe has no directory; "-" stands for it.
-  shim.directory_is_kept = strcmp(arguments[1], "-") != 0;
+  shim.streams_are_kept = strcmp(arguments[1], "=") == 0;
+  shim.directory_is_kept = !shim.streams_are_kept && strcmp(arguments[1], "-") != 0;
+  if (shim.streams_are_kept && fcntl(WHERRY_FD_LISTENER, F_GETFD) >= 0) shim.console = WHERRY_FD_LISTENER;
   if (shim.directory_is_kept) {
     shim.listener = WHERRY_FD_LISTENER;
     if (chdir(arguments[1]) < 0) return fail(&report);
@@ -100,6 +103,9 @@ int main(int count, char **arguments) {
   int oom = shim.oom_path ? open(shim.oom_path, O_RDONLY | O_CLOEXEC) : -1;
   if (shim.processes_path) shim.processes = open(shim.processes_path, O_RDONLY | O_CLOEXEC);
   if (shim_start(&shim, program, &report) != 0) return fail(&report);
+  // Both are the workload's alone now: whoever waits for their end waits for it and not for this.
+  if (shim.console >= 0) close(shim.console);
+  for (int fd = 0; fd <= 2 && shim.streams_are_kept; fd++) close(fd);
   shim_tell(&shim, &(struct wherry_message){.kind = WHERRY_STARTED, .a = shim.pid});
   munmap((void *)program, size);
   close(WHERRY_FD_PROGRAM);

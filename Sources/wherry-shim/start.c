@@ -12,12 +12,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void child(const struct wherry_program *program, int report, int output, int errors) {
-  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  dup2(null, 0);
-  dup2(output >= 0 ? output : null, 1);
-  dup2(errors >= 0 ? errors : null, 2);
+static void child(const struct shim *shim, const struct wherry_program *program, int report, int output, int errors) {
+  if (!shim->streams_are_kept) {
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dup2(null, 0);
+    dup2(output >= 0 ? output : null, 1);
+    dup2(errors >= 0 ? errors : null, 2);
+  }
   dup3(report, WHERRY_FD_REPORT, O_CLOEXEC);
+  if (shim->console >= 0) dup3(shim->console, WHERRY_FD_CONSOLE, O_CLOEXEC);
   // Whatever else is open, known or not, ends at execve.
   syscall(SYS_close_range, WHERRY_FD_REPORT + 1, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
   // Until execve this is the shim, seen from inside: nobody there shall open its descriptors. Its program file is safe
@@ -72,7 +75,7 @@ int shim_start(struct shim *shim, const struct wherry_program *program, struct w
   if (error) return give_up(report, error, "join the running workload");
   shim->pid = clone_child(shim, cgroup);
   if (shim->pid < 0) return give_up(report, errno, "clone into new namespaces");
-  if (shim->pid == 0) child(program, reports[1], output[1], errors[1]);
+  if (shim->pid == 0) child(shim, program, reports[1], output[1], errors[1]);
 
   close(reports[1]);
   if (cgroup >= 0) close(cgroup);

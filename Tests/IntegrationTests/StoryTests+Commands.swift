@@ -11,6 +11,7 @@ extension OnRealParts.StoryTests {
     #expect(try fleet.succeed(["wherry", "component", "import", hello]).output.contains("com.example.hello"))
     #expect(try fleet.succeed(["wherry", "fleet", "status"]).output.contains("3 devices, 3 online"))
     try restarts(fleet)
+    try insideAComponent(fleet)
     try groupsAndClaims(fleet)
     try tokensAndStores(fleet)
     try steering(fleet)
@@ -41,6 +42,38 @@ extension OnRealParts.StoryTests {
     #expect(try fleet.succeed(["wherry-agent", "status"] + configuration).output.contains("kiosk-1"))
     let log = try fleet.succeed(["wherry-agent", "logs", "com.example.web", "-n", "5"] + configuration).output
     #expect(log.contains("serves on port 8080"))
+  }
+
+  /// What a person does with a component that runs.
+  private func insideAComponent(_ fleet: TestFleet) throws {
+    let agent = ["--config", fleet.configuration("kiosk-1"), "com.example.web"]
+    let listed = try fleet.succeed(["wherry-agent", "exec"] + agent + ["--", "/bin/sh", "-c", "id -u; echo err >&2"])
+    #expect(listed.output == "1000\n" && listed.error == "err\n")
+    #expect(try Command.run(["wherry-agent", "exec"] + agent + ["sh", "-c", "exit 7"]).status == 7)
+    let missing = try Command.run(["wherry-agent", "exec"] + agent + ["no-such-program"])
+    #expect(missing.status == 1 && missing.error.contains("no-such-program"), "\(missing.text)")
+    // `script` is the terminal that a person sits at; what it types is nothing but the end.
+    let inside = "exec \(agent.joined(separator: " ")) -- sh -c 'test -t 0 && echo a terminal of $TERM; id -u'"
+    let screen = try fleet.succeed([
+      "/usr/bin/script", "-qec", "TERM=vt100 \(Command.program("wherry-agent")) \(inside)", "/dev/null",
+    ]).output
+    #expect(screen.contains("a terminal of vt100") && screen.contains("1000"), "\(screen)")
+
+    let stats = try fleet.succeed(["wherry-agent", "stats", "--config", fleet.configuration("kiosk-1")]).output
+    let row = try #require(stats.split(separator: "\n").first { $0.hasPrefix("com.example.web") }, "\(stats)")
+    #expect(row.contains("iB") && row.contains("%"), "\(stats)")
+
+    guard try Command.run(["wherry-agent", "pause"] + agent).status == 0 else {
+      print("SKIPPED: this host has no cgroup v2, so nothing is paused")
+      return
+    }
+    let components = ["wherry-agent", "components", "--config", fleet.configuration("kiosk-1")]
+    #expect(try fleet.succeed(components).output.contains("RUNNING (paused)"))
+    let silent = try Command.run(["/usr/bin/curl", "-sS", "--max-time", "1", fleet.url("kiosk-1")])
+    #expect(silent.status == 28, "curl(1): the time ran out")
+    try fleet.succeed(["wherry-agent", "resume"] + agent)
+    #expect(try !fleet.succeed(components).output.contains("paused"))
+    try Command.eventually("web answers again") { try fleet.page("kiosk-1").contains("com.example.web 2.0.0") }
   }
 
   private func groupsAndClaims(_ fleet: TestFleet) throws {

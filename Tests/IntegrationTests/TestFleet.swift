@@ -147,7 +147,8 @@ final class TestFleet {
 
   func address(_ device: String) -> String { "10.\(Self.network).\(subnets[device] ?? 0).1" }
 
-  func page(_ device: String) throws -> String { try curl("http://\(address(device)):8080/").output }
+  func url(_ device: String) -> String { "http://\(address(device)):8080/" }
+  func page(_ device: String) throws -> String { try curl(url(device)).output }
 
   // MARK: Commands
 

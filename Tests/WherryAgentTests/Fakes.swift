@@ -53,6 +53,15 @@ final class FakeTransport: Transport {
 /// The kernel's side of workloads, in memory. It outlives engines, as shims outlive agents.
 final class FakeRunner: Runner {
   var userNamespaceObstacle: String?
+  var paused: Set<String> = []
+  var statistics: [String: WorkloadStatistics] = [:]
+
+  func statistics(_ id: String) -> WorkloadStatistics? { statistics[id] }
+  func setPaused(_ id: String, _ isPaused: Bool) throws(Failure) {
+    if isPaused { paused.insert(id) } else { paused.remove(id) }
+  }
+  func isPaused(_ id: String) -> Bool { paused.contains(id) }
+
   final class Workload: RunningWorkload {
     let descriptor: Int32 = -1
     let spec: WorkloadSpec

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 import WherryAgent
+import WherryIsolation
 import WherryJSON
 import WherryModel
 import WherryTestSupport
@@ -64,7 +65,38 @@ import WherryTestSupport
     #expect(bench.runner.launches.count == 2)
   }
 
+  @Test func saysWhichWorkloadIsMeantAndWhatItTakes() throws {
+    let bench = try Self.serving()
+    let asked = "\"component\":\"com.example.web\"}"
+    #expect(try Self.ask(bench, "{\"request\":\"workload\"," + asked).first?["workload"] == "com.example.web.run")
+    var statistics = WorkloadStatistics()
+    statistics.cpuMicroseconds = 1_500
+    statistics.pressure = ["cpu": 1.25]
+    bench.runner.statistics["com.example.web.run"] = statistics
+    let row = try #require(try Self.ask(bench, "{\"request\":\"stats\"}").first?["stats"]?.arrayValue?.first)
+    #expect(row["name"] == "com.example.web" && row["cpuMicroseconds"] == 1_500 && row["memory"] == nil)
+    #expect(row["pressure"]?["cpu"] == "1.25")
+  }
+
+  /// Held still it answers no check and hears no signal; neither may end it for that, nor keep it from ending.
+  @Test func whatIsPausedIsLeftAloneUntilItIsStopped() throws {
+    let bench = try Self.serving()
+    let id = "com.example.web.run"
+    let asked = "{\"request\":\"pause\",\"component\":\"com.example.web\",\"paused\":"
+    _ = try Self.ask(bench, asked + "true}")
+    #expect(bench.runner.paused == [id])
+    let rows = try #require(try Self.ask(bench, "{\"request\":\"components\"}").first?["components"]?.arrayValue)
+    #expect(rows.first?["paused"] == true)
+    _ = try Self.ask(bench, "{\"request\":\"restart\",\"component\":\"com.example.web\"}")
+    bench.run(milliseconds: 1_000)
+    #expect(bench.runner.paused.isEmpty && bench.runner.launches.count == 2)
+    _ = try Self.ask(bench, asked + "true}")
+    _ = try Self.ask(bench, asked + "false}")
+    #expect(bench.runner.paused.isEmpty)
+  }
+
   @Test(arguments: [
+    "{\"request\":\"workload\",\"component\":\"none\"}", "{\"request\":\"pause\",\"component\":\"none\"}",
     "{\"request\":\"restart\",\"component\":\"none\"}", "{\"request\":\"logs\",\"component\":\"../../etc/passwd\"}",
     "{\"request\":\"dance\"}", "{}", "junk",
   ]) func refusesWithASentence(request: String) throws {

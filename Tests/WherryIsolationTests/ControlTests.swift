@@ -46,6 +46,34 @@ import WherryTestSupport
     #expect(!output.contains("all"))
   }
 
+  @Test func whatIsPausedStandsStillAndCanBeKilled() throws {
+    guard let bench = Workbench(#function) else { return }
+    guard bench.host.layout.unified != nil else {
+      print("SKIPPED: this host has no cgroup v2")
+      return
+    }
+    let counting = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done"
+    let link = try bench.host.start(bench.container("a.run", ["sh", "-c", counting]), identity: "")
+    bench.waitForOutput("a.run", "3")
+    try bench.host.setPaused("a.run", true)
+    let events = (bench.host.cgroup(of: "a.run").unifiedDirectory ?? "") + "/cgroup.events"
+    bench.wait { Files.text(events)?.contains("frozen 1") == true }
+    #expect(bench.host.isPaused("a.run"))
+    // The shim has read what was in the pipe by the time that it hears this.
+    link.signal(SIGCONT)
+    let count = bench.output("a.run").count
+    try bench.restartAgent()
+    #expect(bench.host.isPaused("a.run"))
+    try bench.host.setPaused("a.run", false)
+    bench.wait { bench.output("a.run").count > count + 3 }
+    #expect(bench.output("a.run").count > count + 3)
+    try bench.host.setPaused("a.run", true)
+    bench.wait { Files.text(events)?.contains("frozen 1") == true }
+    link.kill()
+    #expect(link.waitForEnd() == .exited(signal: SIGKILL))
+    #expect(throws: Failure.self) { try bench.host.setPaused("b.run", true) }
+  }
+
   @Test func statisticsAreThoseOfTheWorkload() throws {
     guard let bench = Workbench(#function) else { return }
     guard bench.host.layout.has(.memory), bench.host.layout.has(.pids) else {

@@ -77,7 +77,9 @@ import WherryTestSupport
 
   @Test func aProbesPreludeIsReadBack() {
     let place = WorkloadDirectory(path: directory.path)
-    let probe = WorkloadDirectory.Probe(environment: ["A=1", "B=x y"], prelude: [0, 10, 0, 1], preludeCount: 3)
+    let probe = WorkloadDirectory.Probe(
+      environment: ["A=1", "B=x y"], entry: WorkloadDirectory.Probe.Steps(bytes: [10, 32, 0], count: 1),
+      privileges: WorkloadDirectory.Probe.Steps(bytes: [0, 10, 0, 1], count: 3), user: 1_000)
     #expect(place.write(probe) == 0)
     #expect(place.readProbe() == probe)
   }

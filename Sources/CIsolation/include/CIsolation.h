@@ -81,7 +81,8 @@ enum wherry_op_code {
   WHERRY_OP_UMASK = 33,        // n0
   WHERRY_OP_CAPABILITY_SETS = 34,  // n0 = permitted, n1 = inheritable, n2 = ambient, n3 = effective
   WHERRY_OP_AWAIT_START = 35,  // n0 as above; then waits for a connection, to which failures are reported from now on
-  WHERRY_OP_TERMINAL = 36,     // n0 = rows, n1 = columns: a terminal of its own, whose other end goes to the console
+  WHERRY_OP_TERMINAL = 36,     // n0 = rows, n1 = columns: a terminal of its own, whose other end goes to the console,
+                               // n2 = 1: also shown as /dev/console, n3 = whose it is, or 0
   WHERRY_OP_EXACT_LIMIT = 37,  // as LIMIT, but refused where it cannot be kept
   WHERRY_OP_NEW_TREE = 38,     // s1 = type, s2… = options, n0 = slot, n1 = MOUNT_ATTR_…: a new file system, attached
                                // nowhere yet
@@ -178,6 +179,7 @@ int wherry_attach_device_filter(int cgroup, const void *instructions, uint32_t c
 /// A listening stream socket; the descriptor that the first who connects sends (unix(7), SCM_RIGHTS).
 int wherry_listen_stream(const char *path);
 int wherry_receive_descriptor(int listener);
+int wherry_receive_descriptor_from(int socket);
 /// signalfd(2), and the number of the next signal or 0.
 int wherry_signal_descriptor(const sigset_t *set);
 int wherry_next_signal(int fd);
@@ -200,7 +202,8 @@ int wherry_connect(const char *directory, const char *socket);
 int wherry_open_program(const char *path);
 /// Executes the calling program anew from such a place, unless it is there already. 0 = it is, or an errno.
 int wherry_protect_program(char *const arguments[]);
-/// Starts the shim with the three descriptors and its end of a new socket pair; gives the agent's end.
+/// Starts the shim with the three descriptors and its end of a new socket pair; gives the agent's end. In place of a
+/// listener it may be where a terminal's other end goes.
 int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, int *pid);
 uint32_t wherry_major(uint64_t device);
 uint32_t wherry_minor(uint64_t device);

@@ -62,6 +62,15 @@ package struct AgentConfiguration: Hashable, Sendable {
     return try AgentConfiguration(parsing: Files.text(file), fileName: file, programs: programs)
   }
 
+  /// What of it the isolation needs to know.
+  var host: HostConfiguration {
+    var host = HostConfiguration(
+      agentID: agentID, stateDirectory: "\(run)/\(agentID)", shimPath: shim, subnet: subnet,
+      publishAddress: publishAddress)
+    host.userNamespaces = userNamespaces
+    return host
+  }
+
   private mutating func set(_ key: String, to value: String, at place: String) throws(Failure) {
     switch key {
     case "root": root = try Self.path(value, key, place)

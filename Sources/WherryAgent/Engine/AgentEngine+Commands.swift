@@ -60,7 +60,7 @@ extension AgentEngine {
     receive(.restartRequested(component))
   }
 
-  private func unknown(_ component: ComponentName) -> Failure {
+  func unknown(_ component: ComponentName) -> Failure {
     let names = machine.state.components.keys.sorted().map(\.rawValue).joined(separator: ", ")
     return Failure(
       .rejected, code: "component.unknown", message: "there is no component \(component) on \(identity.name)",

@@ -23,6 +23,12 @@ extension AgentEngine {
     switch request["request"]?.stringValue {
     case "status": client.send(statusJSON, isLast: true)
     case "components": client.send(["components": .array(componentRows)], isLast: true)
+    case "workload":
+      client.send(["workload": .string(try running(try component(in: request)).description)], isLast: true)
+    case "stats": client.send(["stats": .array(statisticsRows)], isLast: true)
+    case "pause":
+      try setPaused(try component(in: request), request["paused"]?.boolValue ?? true)
+      client.send([:], isLast: true)
     case "images": client.send(["images": imagesJSON], isLast: true)
     case "restart":
       try restart(try component(in: request))
@@ -65,14 +71,48 @@ extension AgentEngine {
       return .members([
         ("name", .string(name.rawValue)), ("version", .string(report.version.description)),
         ("state", .string(report.state.rawValue)), ("restarts", .int(report.restarts)),
-        ("pid", processID(of: name).map { .integer(Int64($0)) }), ("failure", report.failure?.json),
+        ("pid", processID(of: name).map { .integer(Int64($0)) }),
+        ("paused", mainWorkload(of: name).map { .bool(ports.runner.isPaused($0.description)) }),
+        ("failure", report.failure?.json),
       ])
     }
   }
 
   /// The host's pid of a component's first process.
-  package func processID(of name: ComponentName) -> Int32? {
-    let live = workloads.filter { $0.key.component == name }.sorted { $0.key < $1.key }
-    return (live.first { $0.key.step == .run } ?? live.first)?.value.pid
+  package func processID(of name: ComponentName) -> Int32? { mainWorkload(of: name).flatMap { workloads[$0]?.pid } }
+
+  /// Of several steps that run the one that is meant when people speak of the component.
+  private func mainWorkload(of name: ComponentName) -> WorkloadID? {
+    let live = workloads.keys.filter { $0.component == name }.sorted()
+    return live.first { $0.step == .run } ?? live.first
+  }
+
+  private func running(_ name: ComponentName) throws(Failure) -> WorkloadID {
+    guard machine.state.components[name] != nil else { throw unknown(name) }
+    guard let id = mainWorkload(of: name), workloads[id]?.pid != nil else {
+      throw Failure(
+        .rejected, code: "component.notRunning", message: "\(name) is not running",
+        remedy: "see why with `wherry-agent components` and its log", component: name)
+    }
+    return id
+  }
+
+  private func setPaused(_ name: ComponentName, _ isPaused: Bool) throws(Failure) {
+    let id = try running(name)
+    try ports.runner.setPaused(id.description, isPaused)
+    log.info(isPaused ? "paused" : "resumed", ["workload": id.description])
+  }
+
+  private var statisticsRows: [JSON] {
+    machine.state.components.keys.sorted().compactMap { name in
+      guard let id = mainWorkload(of: name), let found = ports.runner.statistics(id.description) else { return nil }
+      return .members([
+        ("name", .string(name.rawValue)), ("at", .integer(now.milliseconds)),
+        ("cpuMicroseconds", found.cpuMicroseconds.map(JSON.integer)), ("memory", found.memoryBytes.map(JSON.integer)),
+        ("memoryMaximum", found.memoryMaximum.map(JSON.integer)), ("processes", found.pids.map(JSON.int)),
+        ("memoryKills", found.memoryKills.map(JSON.integer)),
+        ("pressure", found.pressure.isEmpty ? nil : .map(found.pressure.mapValues { "\($0)" })),
+      ])
+    }
   }
 }

@@ -70,9 +70,15 @@ extension AgentEngine {
       receive(.workloadEnded(id, .unknown, log: []))
       return
     }
+    letGoOn(id)
     let number = Signal.number(name ?? "TERM") ?? SIGTERM
     log.info("stopping", ["workload": id.description, "signal": "\(number)"])
     workload.link.signal(number)
+  }
+
+  /// What is held still hears no signal and cannot end itself.
+  private func letGoOn(_ id: WorkloadID) {
+    if ports.runner.isPaused(id.description) { try? ports.runner.setPaused(id.description, false) }
   }
 
   func kill(_ id: WorkloadID) {
@@ -81,6 +87,7 @@ extension AgentEngine {
       receive(.workloadEnded(id, .unknown, log: []))
       return
     }
+    letGoOn(id)
     log.info("killing", ["workload": id.description])
     workload.link.kill()
   }
@@ -121,6 +128,11 @@ extension AgentEngine {
     if let former = probes.removeValue(forKey: name) {
       former.cancel()
       tidySoon()
+    }
+    guard !ports.runner.isPaused(id.description) else {
+      // Nor would a check inside it come to an end.
+      receive(.health(name, isHealthy: true, detail: "paused"))
+      return
     }
     let timeout = check.timeoutMilliseconds
     func network(_ port: UInt16, _ path: String?) -> (any Probe)? {

@@ -17,10 +17,10 @@ final class LocalServer {
     guard descriptor >= 0 else { throw Files.failure("make", path) }
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     Spawn.setNonBlocking(descriptor)
-    // Without group and others from its first moment on.
-    let mask = umask(0o177)
+    // Without group and others from its first moment on: bind(2) makes the file with the socket's own mode (unix_bind).
+    // A umask would be the whole process's meanwhile.
+    fchmod(descriptor, 0o600)
     let isBound = try UnixSocket.withAddress(path) { bind(descriptor, $0, $1) } == 0
-    umask(mask)
     guard isBound, listen(descriptor, 8) == 0 else {
       let failure = Files.failure("listen on", path)
       Glibc.close(descriptor)

@@ -17,6 +17,9 @@ package protocol Runner: LeftoverKeeper {
   var userNamespaceObstacle: String? { get }
   /// One more process inside a running workload.
   func run(_ arguments: [String], inside id: String) throws(Failure) -> any RunningWorkload
+  func statistics(_ id: String) -> WorkloadStatistics?
+  func setPaused(_ id: String, _ isPaused: Bool) throws(Failure)
+  func isPaused(_ id: String) -> Bool
   /// Where a running workload answers on the bridge; nil = it is not on it.
   func address(of id: String) -> String?
   func tearDown()

@@ -28,8 +28,7 @@ package enum AgentProgram {
     do {
       let command = try AgentCommand(words)
       let configuration = try AgentConfiguration.load(command.configurationFile, programs: programs())
-      try command.run(configuration)
-      return 0
+      return try command.run(configuration)
     } catch let misuse as Misuse {
       Output.complain("\(misuse.message); see wherry-agent \(isKnown ? verb + " " : "")--help")
       return 2
@@ -78,7 +77,17 @@ enum AgentCommand {
   case images(asJSON: Bool, configuration: String?)
   case logs(ComponentName, tail: Int, follow: Bool, configuration: String?)
   case restart(ComponentName, configuration: String?)
+  case stats(asJSON: Bool, configuration: String?)
+  case pause(ComponentName, Bool, configuration: String?)
+  case exec(ExecOptions, configuration: String?)
   case teardown(configuration: String?)
+
+  struct ExecOptions {
+    var component: ComponentName
+    /// Also where input and output are no terminal, or not even where they are; nil = where both are.
+    var terminal: Bool?
+    var command: [String]
+  }
 
   struct ProvisionOptions {
     var claim: String
@@ -90,6 +99,11 @@ enum AgentCommand {
   init(_ words: [String]) throws {
     var scanner = WordScanner(Array(words.dropFirst()))
     let verb = words.first ?? ""
+    if verb == "exec" {
+      // What comes behind the component is not this command's.
+      self = try Self.exec(Array(words.dropFirst()))
+      return
+    }
     let configuration = try scanner.value(of: "--config")
     switch verb {
     case "run": self = .run(configuration: configuration)
@@ -103,10 +117,32 @@ enum AgentCommand {
       guard let tail = Int(text), tail >= 0 else { throw Misuse(message: "-n takes a number, not \"\(text)\"") }
       self = .logs(try scanner.component(), tail: tail, follow: follow, configuration: configuration)
     case "restart": self = .restart(try scanner.component(), configuration: configuration)
+    case "stats": self = .stats(asJSON: scanner.flag("--json"), configuration: configuration)
+    case "pause": self = .pause(try scanner.component(), true, configuration: configuration)
+    case "resume": self = .pause(try scanner.component(), false, configuration: configuration)
     case "teardown": self = .teardown(configuration: configuration)
     default: throw Misuse(message: "there is no command \"\(verb.prefix(80))\"")
     }
     try scanner.end()
+  }
+
+  private static func exec(_ words: [String]) throws -> AgentCommand {
+    let end = words.indices.first { index in
+      !words[index].hasPrefix("-") && (index == 0 || words[index - 1] != "--config")
+    }
+    var scanner = WordScanner(Array(words[..<(end ?? words.endIndex)]))
+    let configuration = try scanner.value(of: "--config")
+    let isWanted = scanner.flag("-t") || scanner.flag("--terminal")
+    let isUnwanted = scanner.flag("-T") || scanner.flag("--no-terminal")
+    try scanner.end()
+    var rest = WordScanner(end.map { [words[$0]] } ?? [])
+    let component = try rest.component()
+    var command = Array(words[((end ?? words.endIndex) + 1)...])
+    if command.first == "--" { command.removeFirst() }
+    let options = ExecOptions(
+      component: component, terminal: isUnwanted ? false : isWanted ? true : nil,
+      command: command.isEmpty ? ["/bin/sh"] : command)
+    return .exec(options, configuration: configuration)
   }
 
   private static func provision(_ scanner: inout WordScanner) throws -> ProvisionOptions {
@@ -127,12 +163,14 @@ enum AgentCommand {
   var configurationFile: String? {
     switch self {
     case .run(let file), .provision(_, let file), .status(let file), .components(let file), .images(_, let file),
-      .logs(_, _, _, let file), .restart(_, let file), .teardown(let file):
+      .logs(_, _, _, let file), .restart(_, let file), .stats(_, let file), .pause(_, _, let file), .exec(_, let file),
+      .teardown(let file):
       file
     }
   }
 
-  func run(_ configuration: AgentConfiguration) throws {
+  /// Gives the exit code.
+  func run(_ configuration: AgentConfiguration) throws -> Int32 {
     let local = LocalConnection.Commands(socket: AgentPaths(configuration).socket)
     switch self {
     case .run: if try AgentService(configuration).run() { AgentService.startAgain() }
@@ -142,8 +180,12 @@ enum AgentCommand {
     case .images(let asJSON, _): try local.images(AgentPaths(configuration), asJSON: asJSON)
     case .logs(let component, let tail, let follow, _): try local.logs(component, tail: tail, follow: follow)
     case .restart(let component, _): try local.restart(component)
+    case .stats(let asJSON, _): try local.stats(asJSON: asJSON)
+    case .pause(let component, let isPaused, _): try local.setPaused(component, isPaused)
+    case .exec(let options, _): return try local.exec(options, configuration)
     case .teardown: try AgentService(configuration).tearDown()
     }
+    return 0
   }
 }
 

@@ -39,7 +39,7 @@ struct AgentService {
     umask(previousMask)
     let bootID = Self.bootID()
     let ports = AgentPorts(
-      transport: try transport(identity, bootID), runner: try WorkloadHost(hostConfiguration),
+      transport: try transport(identity, bootID), runner: try WorkloadHost(configuration.host),
       worker: RegistryWorker(
         ProcessWorker(program: configuration.fetch, directory: paths.run), settings: configuration.registries),
       journal: journal, clock: clock)
@@ -116,14 +116,6 @@ struct AgentService {
     }
   }
 
-  private var hostConfiguration: HostConfiguration {
-    var host = HostConfiguration(
-      agentID: configuration.agentID, stateDirectory: paths.run + "/" + configuration.agentID,
-      shimPath: configuration.shim, subnet: configuration.subnet, publishAddress: configuration.publishAddress)
-    host.userNamespaces = configuration.userNamespaces
-    return host
-  }
-
   private func transport(_ identity: DeviceIdentity, _ bootID: String) throws -> MQTTTransport {
     var mqtt = MQTTConfiguration(
       host: identity.brokerHost, port: identity.brokerPort, clientID: identity.name.rawValue,
@@ -152,7 +144,7 @@ struct AgentService {
     defer { lock.release() }
     let identityLock = try RunLock(agentID: configuration.agentID)
     defer { identityLock.remove() }
-    try WorkloadHost(hostConfiguration).tearDown()
+    try WorkloadHost(configuration.host).tearDown()
     unlink(paths.socket)
   }
 }

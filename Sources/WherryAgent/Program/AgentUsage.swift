@@ -11,6 +11,11 @@ enum AgentUsage {
       images [--json]          images, what they take of the disk and who uses them
       logs COMPONENT [-f] [-n LINES]
       restart COMPONENT
+      exec [-t|-T] COMPONENT [--] [COMMAND…]
+                               runs a command (default /bin/sh) inside a running component
+      stats [--json]           processor, memory and processes of what runs
+      pause COMPONENT          holds it still; resume lets it go on
+      resume COMPONENT
       teardown                 ends all components and removes everything of this agent from the kernel
 
       --config FILE            default \(AgentConfiguration.defaultPath)
@@ -58,6 +63,26 @@ enum AgentUsage {
     "restart": VerbUsage(
       operands: " COMPONENT", summary: "Stops a component and starts it again; one that is BROKEN is tried anew.",
       example: "wherry-agent restart com.example.web"),
+    "exec": VerbUsage(
+      operands: " [-t|-T] COMPONENT [--] [COMMAND…]",
+      summary: "Runs a command inside a running component, as its user and under its limits. Ends with its exit code.",
+      options: [
+        ("-t, --terminal", "with a terminal of its own; the default where input and output are one"),
+        ("-T, --no-terminal", "without"),
+      ],
+      example: "wherry-agent exec com.example.web -- ls -l /data"),
+    "stats": VerbUsage(
+      operands: " [--json]",
+      summary: "Processor (over half a second), memory, processes and pressure of each component that runs.",
+      options: [("--json", "for programs")],
+      example: "wherry-agent stats"),
+    "pause": VerbUsage(
+      operands: " COMPONENT",
+      summary: "Holds all processes of a component still; it counts as healthy meanwhile. Needs cgroup v2.",
+      example: "wherry-agent pause com.example.web"),
+    "resume": VerbUsage(
+      operands: " COMPONENT", summary: "Lets a paused component go on.",
+      example: "wherry-agent resume com.example.web"),
     "teardown": VerbUsage(
       operands: "",
       summary: "Ends all components and removes everything of this agent from the kernel; files stay. Stop it before.",

@@ -44,7 +44,7 @@ final class LocalConnection {
   struct Commands {
     let socket: String
 
-    private func ask(_ request: JSON, _ body: (JSON) throws -> Void) throws {
+    func ask(_ request: JSON, _ body: (JSON) throws -> Void) throws {
       try LocalConnection(socket).ask(request, body)
     }
 
@@ -70,7 +70,8 @@ final class LocalConnection {
         for component in answer["components"]?.arrayValue ?? [] {
           rows.append([
             component["name"]?.stringValue ?? "", component["version"]?.stringValue ?? "",
-            component["state"]?.stringValue ?? "", "\(component["restarts"]?.integerValue ?? 0)",
+            (component["state"]?.stringValue ?? "") + (component["paused"]?.boolValue == true ? " (paused)" : ""),
+            "\(component["restarts"]?.integerValue ?? 0)",
             component["pid"]?.integerValue.map(String.init) ?? "-",
           ])
         }
@@ -104,7 +105,7 @@ final class LocalConnection {
       }
     }
 
-    private static func table(_ rows: [[String]]) -> String {
+    static func table(_ rows: [[String]]) -> String {
       let columns = rows.map(\.count).max() ?? 0
       let widths = (0..<columns).map { column in rows.map { $0[column].count }.max() ?? 0 }
       return rows.map { row in

@@ -1,0 +1,26 @@
+import CIsolation
+import Glibc
+
+/// Signals for somebody else, held from now on so that none ends this process (signalfd(2)).
+package final class SignalWatch {
+  package let descriptor: Int32
+
+  package static let passedOn = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH]
+
+  package init() {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for number in Self.passedOn { sigaddset(&set, number) }
+    sigprocmask(SIG_BLOCK, &set, nil)
+    descriptor = wherry_signal_descriptor(&set)
+    _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+  }
+
+  deinit { if descriptor >= 0 { close(descriptor) } }
+
+  /// The next that has come; nil = none.
+  package func next() -> Int32? {
+    let number = wherry_next_signal(descriptor)
+    return number > 0 ? number : nil
+  }
+}
