@@ -163,6 +163,7 @@ static int run(const struct wherry_op *op) {
     case WHERRY_OP_MAPPED_TREE:
     case WHERRY_OP_FILE_USER:
     case WHERRY_OP_OWN_STREAMS: return wherry_users(op);
+    case WHERRY_OP_LANDLOCK: return wherry_landlock(op);
     default: return wherry_mounts(op);
   }
 }

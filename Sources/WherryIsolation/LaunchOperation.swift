@@ -40,6 +40,8 @@ enum LaunchOperation: Hashable, Sendable {
   case user(UInt32, group: UInt32, groups: [UInt32])
   case capabilities(effective: UInt64, ambient: UInt64)
   case noNewPrivileges
+  /// Nothing is written elsewhere from now on, where the kernel knows how.
+  case landlock(writable: [String])
   case seccomp(filter: [UInt8])
   /// Input, output and errors, where they are the host's /dev/null, become the one of the present root.
   case reopenNull
@@ -142,7 +144,8 @@ extension LaunchOperation {
       Encoded(
         WHERRY_OP_EXECUTE, candidates + arguments + environment,
         numbers: [Int64(candidates.count), Int64(arguments.count), Int64(environment.count)])
-    case .boundingSet, .user, .capabilities, .capabilitySets, .noNewPrivileges, .seccomp, .fileUser, .ownStreams:
+    case .boundingSet, .user, .capabilities, .capabilitySets, .noNewPrivileges, .seccomp, .fileUser, .ownStreams,
+      .landlock:
       encodedPrivileges
     case .meetParent, .awaitStart, .beBornInside, .domainName, .umask, .terminal, .exactLimit, .newTree, .personality:
       encodedForBundles
@@ -166,6 +169,7 @@ extension LaunchOperation {
         WHERRY_OP_CAPABILITY_SETS,
         numbers: [sets.permitted, sets.inheritable, sets.ambient, sets.effective].map { Int64(bitPattern: $0) })
     case .noNewPrivileges: Encoded(WHERRY_OP_NO_NEW_PRIVILEGES)
+    case .landlock(let paths): Encoded(WHERRY_OP_LANDLOCK, paths)
     case .fileUser(let id): Encoded(WHERRY_OP_FILE_USER, numbers: [Int64(id), Int64(id)])
     case .ownStreams(let user, let group): Encoded(WHERRY_OP_OWN_STREAMS, numbers: [Int64(user), Int64(group)])
     case .seccomp(let filter): Encoded(WHERRY_OP_SECCOMP, blob: filter)

@@ -121,6 +121,11 @@ extension LaunchProgram {
       // ask for rights over them that are gone by then.
       add("enter its user namespace", .enter(slot: userSlot, namespaces: Namespace.user))
     }
+    if case .host(let writable, _) = spec.root, !spec.isPrivileged {
+      let mounts = spec.mounts.filter { !$0.readOnly }.map(\.target)
+      // While it is root: the directories on the way need not be its user's. /proc has a process's own settings.
+      add("forbid writing elsewhere", .landlock(writable: Self.processScratch + ["/dev", "/proc"] + writable + mounts))
+    }
     add("drop capabilities from the bounding set", .boundingSet(kept))
     add("become the user", .user(context.user.user, group: context.user.group, groups: context.user.groups))
     if context.user.user == 0 {

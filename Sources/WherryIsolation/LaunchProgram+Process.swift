@@ -1,4 +1,7 @@
 extension LaunchProgram {
+  /// Directories that each has for itself.
+  static let processScratch = ["/tmp", "/var/tmp"]
+
   /// The host's own root, read-only all the way down. What stays writable is copied (as mounts) before and attached
   /// again after.
   mutating func addHostRoot(_ spec: WorkloadSpec, writable: [String], hidden: [String]) {
@@ -21,7 +24,7 @@ extension LaunchProgram {
       add("make the host read-only", .setAttributes(path: "/", [.readOnly], recursively: true))
     }
     let harmless: MountAttributes = [.noSetuid, .noDevices]
-    for path in ["/tmp", "/var/tmp"] {
+    for path in Self.processScratch {
       let operation = mountNew("tmpfs", path, harmless, onlyIfThere: true, options: ["mode=1777", "size=256m"])
       add("mount its own \(path)", operation)
     }

@@ -14,6 +14,7 @@ extension WorkloadHost {
     userNamespaces.release(id)
     if openNetwork != nil || Files.exists("\(configuration.stateDirectory)/network/\(id)") {
       (try? network())?.detach(workload: id)
+      tellNeighbours()
     }
     let hidden = leavingDirectory(of: id)
     if Files.exists(directory(of: id).path), rename(directory(of: id).path, hidden.path) != 0 {

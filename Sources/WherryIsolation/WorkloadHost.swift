@@ -198,15 +198,29 @@ package final class WorkloadHost {
       }
       context.seccompFilter = filter
     }
-    var address: String?
+    var lease: NetworkLease?
     if case .bridge(let attachment) = spec.network {
-      let lease = try network().attach(workload: spec.id, ports: attachment.ports)
-      context.networkNamespace = lease.namespacePath
-      address = lease.address
+      var egress = attachment.egress
+      if egress?.isEmpty == false { egress?.append(contentsOf: preparation.nameServers) }
+      lease = try network().attach(
+        workload: spec.id, ports: attachment.ports, names: attachment.names, egress: egress)
+      context.networkNamespace = lease?.namespacePath
     }
     context.devices = try preparation.devices()
-    context.files = try preparation.files(address: address, owner: context.users?.first)
+    let neighbours = openNetwork?.allLeases ?? []
+    let hosts = HostsFile.text(hostName: spec.hostName, own: lease, neighbours: neighbours)
+    context.files = try preparation.files(hosts: hosts, owner: context.users?.first)
+    if lease != nil { tellNeighbours() }
     return context
+  }
+
+  /// Who is on the bridge has changed.
+  func tellNeighbours() {
+    let leases = openNetwork?.allLeases ?? []
+    for lease in leases {
+      let text = HostsFile.text(hostName: lease.names.first ?? "", own: lease, neighbours: leases)
+      HostsFile.rewrite(directory(of: lease.workload).file("hosts"), text)
+    }
   }
 
   /// Nil = the host's.
@@ -243,6 +257,7 @@ package final class WorkloadHost {
     for id in strayCgroups.sorted() where !known.contains(id) && !isLeaving(id) { letGo(id) }
     if Files.exists(configuration.stateDirectory + "/network") {
       (try? network())?.reconcile(alive: Set(adopted.filter { $0.link != nil }.map(\.id)))
+      tellNeighbours()
     }
     return adopted
   }

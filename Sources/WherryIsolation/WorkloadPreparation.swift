@@ -54,14 +54,14 @@ struct WorkloadPreparation {
 
   /// Makes the directories of a writable overlay, and the small files that every container has; `owner`: whose they
   /// are, where that is not the host's root.
-  func files(address: String?, owner: UInt32?) throws(Failure) -> [WorkloadMount] {
+  func files(hosts: String, owner: UInt32?) throws(Failure) -> [WorkloadMount] {
     guard case .overlay(_, let upper, let work, let readOnly) = spec.root else { return [] }
     if !readOnly { try make(upper, work) }
     if spec.network == .host {
       let shared = ["/etc/hosts", "/etc/resolv.conf"].filter(Files.exists)
       return shared.map { WorkloadMount(source: $0, target: $0, readOnly: true) }
     }
-    var files = [("hosts", hosts(address: address)), ("resolv.conf", Self.resolvers(Files.text("/etc/resolv.conf")))]
+    var files = [("hosts", hosts), ("resolv.conf", Self.resolvers(Files.text("/etc/resolv.conf")))]
     if !spec.hostName.isEmpty { files.append(("hostname", spec.hostName + "\n")) }
     var mounts: [WorkloadMount] = []
     for (name, text) in files {
@@ -87,10 +87,14 @@ struct WorkloadPreparation {
     chmod(upper, 0o755)
   }
 
-  private func hosts(address: String?) -> String {
-    var text = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-    if !spec.hostName.isEmpty { text += "\(address ?? "127.0.1.1") \(spec.hostName)\n" }
-    return text
+  /// Who is restricted may still ask what names mean.
+  var nameServers: [EgressRule] {
+    Self.resolvers(Files.text("/etc/resolv.conf")).split(separator: "\n").compactMap { line in
+      let words = line.split { $0 == " " || $0 == "\t" }
+      guard words.first == "nameserver", words.count > 1, var rule = EgressRule(String(words[1])) else { return nil }
+      rule.port = 53
+      return rule
+    }
   }
 
   /// The host's, without resolvers on its loopback, which a container cannot reach.

@@ -81,5 +81,13 @@ package enum WorkloadNetwork: Hashable, Sendable {
 
 package struct NetworkAttachment: Hashable, Sendable {
   package var ports: [PublishedPort]
-  package init(ports: [PublishedPort] = []) { self.ports = ports }
+  /// By which its neighbours find it.
+  package var names: [String]
+  /// Nil = everything; else this and, where it is not empty, the host's name servers.
+  package var egress: [EgressRule]?
+  package init(ports: [PublishedPort] = [], names: [String] = [], egress: [EgressRule]? = nil) {
+    self.ports = ports
+    self.names = names
+    self.egress = egress
+  }
 }

@@ -12,6 +12,8 @@ package struct ContainerSpec: Hashable, Sendable {
   package var volumes: [Volume] = []
   package var devices: [String] = []
   package var network: NetworkMode = .bridge
+  /// Nil = everything beyond the bridge can be reached.
+  package var egress: [EgressRule]?
   /// Nil = not said: `usersInEffect`.
   package var userNamespace: UserNamespaceMode?
   package var resources: Resources = Resources()

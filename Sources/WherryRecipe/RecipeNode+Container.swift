@@ -4,6 +4,7 @@ extension RecipeNode {
   private static let containerKeys = [
     "Image", "Command", "Env", "User", "WorkingDirectory", "Ports", "Volumes", "Devices", "Network", "Resources",
     "ReadOnlyRoot", "Capabilities", "Health", "Stop", "Restart", "UserNamespace",
+    "Egress",
   ]
 
   func containerSpec() -> ContainerSpec? {
@@ -20,6 +21,7 @@ extension RecipeNode {
     if let node = fields["Volumes"] { spec.volumes = node.volumes() }
     if let node = fields["Devices"] { spec.devices = node.devices() }
     if let word = fields["Network"]?.word(NetworkWord.self) { spec.network = word.mode }
+    if let node = fields["Egress"] { spec.egress = node.egress(spec.network) }
     if let word = fields["UserNamespace"]?.word(UserNamespaceWord.self) {
       spec.userNamespace = word == .own ? .own : .host
     }
@@ -135,6 +137,28 @@ extension RecipeNode {
       result.append(port)
     }
     return result
+  }
+
+  private func egress(_ network: NetworkMode) -> [EgressRule] {
+    var rules: [EgressRule] = []
+    for element in list() ?? [] {
+      guard let text = element.text() else { continue }
+      guard let rule = EgressRule(text) else {
+        element.report(
+          "\"\(text.clipped)\" is not what can be reached",
+          "write ADDRESS[/BITS][:PORT][/tcp or /udp], such as 10.0.0.0/8:443/tcp, or *:443 for everywhere")
+        continue
+      }
+      rules.append(rule)
+    }
+    if rules.count > EgressRule.countMaximum {
+      report(
+        "\(rules.count) rules of egress are too many", "use \(EgressRule.countMaximum) at the most; networks take one")
+    }
+    if network != .bridge {
+      report("Egress restricts only what is on the bridge", "use `Network: bridge`, or remove Egress")
+    }
+    return rules
   }
 
   private func volumes() -> [Volume] {

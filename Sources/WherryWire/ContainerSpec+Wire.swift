@@ -9,7 +9,8 @@ extension ContainerSpec: WireValue {
       ("workingDirectory", workingDirectory.map(JSON.string)),
       ("ports", ports.nonEmpty.map { .array($0.map(\.json)) }),
       ("volumes", volumes.nonEmpty.map { .array($0.map(\.json)) }), ("devices", devices.nonEmpty.map(JSON.strings)),
-      ("network", .string(network.rawValue)), ("userNamespace", (userNamespace?.rawValue).map(JSON.string)),
+      ("network", .string(network.rawValue)), ("egress", egress.map { .strings($0.map(\.description)) }),
+      ("userNamespace", (userNamespace?.rawValue).map(JSON.string)),
       ("resources", resources == Resources() ? nil : resources.json),
       ("readOnlyRoot", .bool(readOnlyRoot)), ("capabilitiesAdded", capabilitiesAdded.nonEmpty.map(JSON.strings)),
       ("capabilitiesDropped", capabilitiesDropped.nonEmpty.map(JSON.strings)), ("health", health?.json),
@@ -29,6 +30,10 @@ extension ContainerSpec: WireValue {
     volumes = try cursor.optional("volumes")?.list { (element) throws(JSONShapeError) in try Volume(element) } ?? []
     devices = try cursor.optional("devices")?.strings() ?? []
     if let value = try cursor.optional("network") { network = try value.word() }
+    egress = try cursor.optional("egress")?.list { (element) throws(JSONShapeError) in
+      guard let rule = EgressRule(try element.string()) else { throw element.fail("this is no rule of egress") }
+      return rule
+    }
     userNamespace = try cursor.optional("userNamespace")?.word()
     if let value = try cursor.optional("resources") { resources = try Resources(value) }
     readOnlyRoot = try cursor.optional("readOnlyRoot")?.bool() ?? true

@@ -51,7 +51,11 @@ import WherryWire
     #expect(spec.arguments == ["/web", "--port", "8080"])
     #expect(Set(["LOG_LEVEL=debug", "PATH=/opt/bin", "LANG=C", "HOME=/"]).isSubset(of: spec.environment))
     #expect(spec.user == .named("1000:1001"))
-    #expect(spec.network == .bridge(NetworkAttachment(ports: [PublishedPort(host: 8080, container: 80)])))
+    #expect(
+      spec.network
+        == .bridge(
+          NetworkAttachment(
+            ports: [PublishedPort(host: 8080, container: 80)], names: ["com-example-web", "com.example.web"])))
     #expect(spec.capabilities == Capability.containerDefault.subtracting(["CHOWN"]).union(["NET_RAW"]))
     #expect(spec.resources == Resources(cpuMillis: 500, memoryBytes: 64 << 20, pids: 64))
     // NET_RAW is over a network, which own users could not have.

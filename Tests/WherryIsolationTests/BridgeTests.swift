@@ -42,6 +42,31 @@ import WherryTestSupport
     #expect(bench.host.address(of: "web.run") == nil)
   }
 
+  @Test func neighboursKnowEachOtherByName() throws {
+    guard let bench = Workbench(#function, subnet: "10.213.44.0/24") else { return }
+    func start(_ name: String) throws -> String {
+      var spec = bench.container("\(name).run", ["sh", "-c", "sleep 1000"])
+      spec.hostName = "com-example-" + name
+      spec.network = .bridge(NetworkAttachment(names: [spec.hostName, "com.example." + name]))
+      #expect(try bench.host.start(spec, identity: "").waitForStart() != nil)
+      bench.waitForPid("\(name).run")
+      return try #require(bench.host.address(of: "\(name).run"))
+    }
+    func knows(_ id: String, _ line: String) throws -> Bool {
+      try bench.host.execute(in: id, arguments: ["grep", "-qx", line, "/etc/hosts"]).waitForEnd() == .exited(code: 0)
+    }
+    let first = try start("a")
+    #expect(try knows("a.run", "\(first) com-example-a com.example.a"))
+    let second = try start("b")
+    #expect(try knows("a.run", "\(second) com-example-b com.example.b"))
+    #expect(try knows("b.run", "\(first) com-example-a com.example.a"))
+    try bench.restartAgent()
+    #expect(bench.host.adopt().count == 2)
+    bench.host.release("b.run")
+    #expect(try !knows("a.run", ".*com.example.b.*"))
+    #expect(try knows("a.run", "\(first) com-example-a com.example.a"))
+  }
+
   @Test func tearDownRemovesTheBridge() throws {
     guard let bench = Workbench(#function, subnet: "10.213.42.0/24") else { return }
     let link = try bench.host.start(server(bench, "web.run", port: 18_342), identity: "")

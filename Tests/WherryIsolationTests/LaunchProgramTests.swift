@@ -127,7 +127,8 @@ import WherryModel
         "make mounts private", "open /w/work", "make the host read-only", "mount its own /tmp",
         "mount its own /var/tmp", "mount its own /dev/shm", "mount its own /dev/mqueue", "hide /w/trust",
         "mount /w/work on /w/work", "seal /w/trust", "mount /proc", "open its own /dev/null",
-        "drop capabilities from the bounding set", "become the user", "set capabilities", "close what is open",
+        "forbid writing elsewhere", "drop capabilities from the bounding set", "become the user", "set capabilities",
+        "close what is open",
         "change to the working directory",
         "forbid new privileges",
         "load the seccomp filter", "execute /bin/sh",
@@ -136,7 +137,10 @@ import WherryModel
     context.seccompFilter = nil
     let lifted = Set(kept).subtracting(words(LaunchProgram.build(spec, context)))
     #expect(
-      lifted == ["make mounts private", "make the host read-only", "forbid new privileges", "load the seccomp filter"])
+      lifted == [
+        "make mounts private", "make the host read-only", "forbid writing elsewhere", "forbid new privileges",
+        "load the seccomp filter",
+      ])
   }
 
   @Test func aMaskIsSealedByItselfAndNotByItsPath() {

@@ -18,6 +18,7 @@ struct ContainerTests {
         Volumes: [{ Name: data, Path: /data }, { HostPath: /dev/shm/feed, Path: /feed, ReadOnly: true }]
         Devices: ["/dev/video0"]
         Network: Bridge
+        Egress: ["10.0.0.0/8:443/tcp", "*:53"]
         Resources: { Cpus: 0.5, Memory: 64MiB, Pids: 64 }
         ReadOnlyRoot: false
         Capabilities: { Add: [CAP_NET_ADMIN, net_raw], Drop: [ALL] }
@@ -41,6 +42,7 @@ struct ContainerTests {
         Volume(source: .hostPath("/dev/shm/feed"), path: "/feed", readOnly: true),
       ])
     #expect(spec.devices == ["/dev/video0"] && spec.network == .bridge && !spec.readOnlyRoot)
+    #expect(spec.egress?.map(\.description) == ["10.0.0.0/8:443/tcp", "*:53"])
     #expect(spec.resources == Resources(cpuMillis: 500, memoryBytes: 64 << 20, pids: 64))
     #expect(spec.capabilitiesAdded == ["NET_ADMIN", "NET_RAW"] && spec.capabilitiesDropped == ["ALL"])
     #expect(spec.health?.probe == .http(port: 80, path: "/healthz?x=1"))

@@ -48,6 +48,7 @@ enum Samples {
     container.resources = Resources(cpuMillis: 500, memoryBytes: 64 << 20, pids: 64)
     container.readOnlyRoot = false
     container.userNamespace = .host
+    container.egress = [EgressRule(address: 10 << 24, prefixLength: 8, port: 443, transport: .tcp)]
     container.capabilitiesAdded = ["NET_ADMIN"]
     container.capabilitiesDropped = ["CHOWN"]
     var health = HealthCheck(probe: .http(port: 80, path: "/healthz"))

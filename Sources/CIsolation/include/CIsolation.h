@@ -96,6 +96,7 @@ enum wherry_op_code {
                                // those below it are not, 2: it must be possible
   WHERRY_OP_FILE_USER = 45,    // n0 = uid, n1 = gid: whose the files are that are made from now on
   WHERRY_OP_OWN_STREAMS = 46,  // n0 = uid, n1 = gid: whose output and errors are, where they are pipes
+  WHERRY_OP_LANDLOCK = 47,     // s1… = paths: nothing is written anywhere else, where the kernel knows how
   WHERRY_OP_EXECUTE = 27,      // n0 = candidate paths, n1 = arguments, n2 = environment; strings in that order
 
   // For the shim; carried out before the clone.
@@ -153,6 +154,7 @@ int wherry_mounts(const struct wherry_op *op);
 int wherry_privileges(const struct wherry_op *op);
 int wherry_bundle(const struct wherry_op *op);
 int wherry_users(const struct wherry_op *op);
+int wherry_landlock(const struct wherry_op *op);
 
 // What the child of an OCI runtime is cloned with; -1 = none.
 struct wherry_birth {
@@ -194,6 +196,8 @@ int wherry_open_beneath(const char *root, const char *path);
 int wherry_user_namespace(uint32_t first, uint32_t count);
 /// Whether mounts of the file system at `path` can be mapped by a user namespace: 0 or an errno.
 int wherry_supports_mapping(const char *path, int namespace);
+/// Of Landlock; negative = this kernel has none, or it is switched off.
+int wherry_landlock_version(void);
 int wherry_memory_file(const char *name);
 /// `socket` in `directory`, however long the directory's path is.
 int wherry_listen(const char *directory, const char *socket);

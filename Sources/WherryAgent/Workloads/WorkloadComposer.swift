@@ -226,7 +226,11 @@ struct WorkloadComposer {
       switch container.network {
       case .none: .none
       case .host: .host
-      case .bridge: .bridge(NetworkAttachment(ports: container.ports))
+      case .bridge:
+        // The host name first: it is what /etc/hosts says of the container itself.
+        .bridge(
+          NetworkAttachment(
+            ports: container.ports, names: [spec.hostName, name.rawValue], egress: container.egress))
       }
     warn(missing, id)
     return spec

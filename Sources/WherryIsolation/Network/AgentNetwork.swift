@@ -63,10 +63,14 @@ package final class AgentNetwork {
     nextHost = attachments.values.compactMap { parsed.number(of: $0.lease.ipv4) }.max().map { $0 + 1 } ?? 0
   }
 
+  package var allLeases: [NetworkLease] { attachments.values.map(\.lease) }
+
   package func lease(of workload: String) -> NetworkLease? { attachments[workload]?.lease }
 
   /// A fresh network namespace for the workload, on the bridge, with its ports published. What it had before goes.
-  package func attach(workload: String, ports: [PublishedPort]) throws(Failure) -> NetworkLease {
+  package func attach(
+    workload: String, ports: [PublishedPort], names: [String] = [], egress: [EgressRule]? = nil
+  ) throws(Failure) -> NetworkLease {
     guard DeviceName.isValid(workload) else {
       throw Failure(
         .internalError, code: "network.workload", message: "\"\(workload)\" cannot name a network lease",
@@ -77,6 +81,8 @@ package final class AgentNetwork {
     let address = try freeAddress()
     var lease = NetworkLease(
       workload: workload, ipv4: address, link: linkName(address), ports: ports, namespacePath: nil)
+    lease.names = names
+    lease.egress = egress
     try leases.save(lease)
     attachments[workload] = Attachment(lease: lease)
     do {

@@ -65,6 +65,14 @@ enum NetfilterExpression {
     }
   }
 
+  /// `ct state`
+  static func connectionState() -> Part {
+    expression("ct") {
+      $0.putBig(2, 0)
+      $0.putBig(1, first)
+    }
+  }
+
   /// `ct status`
   static func connectionStatus() -> Part {
     expression("ct") {
@@ -92,6 +100,16 @@ enum NetfilterExpression {
     }
   }
 
+  /// Goes on where the map says, or to the next rule.
+  static func verdict(map: String, identifier: UInt32) -> Part {
+    expression("lookup") {
+      $0.put(1, map)
+      $0.putBig(2, first)
+      $0.putBig(3, verdict)
+      $0.putBig(4, identifier)
+    }
+  }
+
   static func destinationTranslation() -> Part {
     expression("nat") {
       $0.putBig(1, 1)
@@ -103,10 +121,13 @@ enum NetfilterExpression {
 
   static func masquerade() -> Part { expression("masq") { _ in } }
 
-  static func drop() -> Part {
+  static func drop() -> Part { immediate(0) }
+  static func accept() -> Part { immediate(1) }
+
+  private static func immediate(_ code: UInt32) -> Part {
     expression("immediate") {
       $0.putBig(1, verdict)
-      $0.nest(2) { $0.nest(2) { $0.putBig(1, 0) } }
+      $0.nest(2) { $0.nest(2) { $0.putBig(1, code) } }
     }
   }
 

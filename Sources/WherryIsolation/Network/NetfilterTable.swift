@@ -8,11 +8,13 @@ final class NetfilterTable {
   private static let mapName = "ports"
   private static let mapIdentifier: UInt32 = 1
 
-  private enum Kind: UInt16 {
+  enum Kind: UInt16 {
     case newTable = 0
     case deleteTable = 2
     case newChain = 3
+    case deleteChain = 5
     case newRule = 6
+    case deleteRule = 8
     case newSet = 9
     case newElement = 12
     case deleteElement = 14
@@ -43,8 +45,11 @@ final class NetfilterTable {
       chain("postrouting", type: "nat", hook: 4, priority: 100),
       map(),
     ]
-    messages += rules()
-    for lease in leases where !lease.ports.isEmpty { messages.append(elements(.newElement, lease)) }
+    messages += rules() + egressFrame
+    for lease in leases {
+      if !lease.ports.isEmpty { messages.append(elements(.newElement, lease)) }
+      messages += egress(of: lease)
+    }
     try commit(messages)
   }
 
@@ -54,13 +59,15 @@ final class NetfilterTable {
   }
 
   func publish(_ lease: NetworkLease) throws(NetlinkError) {
-    guard !lease.ports.isEmpty else { return }
-    try commit([elements(.newElement, lease)])
+    var messages = egress(of: lease)
+    if !lease.ports.isEmpty { messages.append(elements(.newElement, lease)) }
+    if !messages.isEmpty { try commit(messages) }
   }
 
   func withdraw(_ lease: NetworkLease) throws(NetlinkError) {
-    guard !lease.ports.isEmpty else { return }
-    try commit([elements(.deleteElement, lease)], tolerating: [ENOENT])
+    if !lease.ports.isEmpty { try commit([elements(.deleteElement, lease)], tolerating: [ENOENT]) }
+    let removal = egressRemoval(of: lease)
+    if !removal.isEmpty { try commit(removal, tolerating: [ENOENT]) }
   }
 
   private func openSocket() throws(NetlinkError) -> NetlinkSocket {
@@ -78,7 +85,7 @@ final class NetfilterTable {
       end: NetlinkMessage("end", type: 17, flags: 0, body: body), tolerating: tolerated)
   }
 
-  private func message(_ kind: Kind, _ purpose: String, flags: UInt16) -> NetlinkMessage {
+  func message(_ kind: Kind, _ purpose: String, flags: UInt16) -> NetlinkMessage {
     NetlinkMessage(
       "\(purpose) in the nftables table \(name)", type: Self.subsystem << 8 | kind.rawValue, flags: flags,
       body: [UInt8(AF_INET), 0, 0, 0])
@@ -90,7 +97,7 @@ final class NetfilterTable {
     return message
   }
 
-  private func chain(_ chain: String, type: String, hook: UInt32, priority: Int32) -> NetlinkMessage {
+  func chain(_ chain: String, type: String, hook: UInt32, priority: Int32) -> NetlinkMessage {
     var message = message(.newChain, "write the chain \(chain)", flags: NetlinkFlag.create)
     message.put(1, name)
     message.put(3, chain)
@@ -137,7 +144,7 @@ final class NetfilterTable {
     return message
   }
 
-  private func rule(_ chain: String, _ parts: [NetfilterExpression.Part]) -> NetlinkMessage {
+  func rule(_ chain: String, _ parts: [NetfilterExpression.Part]) -> NetlinkMessage {
     var message = message(
       .newRule, "write a rule of the chain \(chain)", flags: NetlinkFlag.create | NetlinkFlag.append)
     message.put(1, name)

@@ -9,6 +9,9 @@ package struct NetworkLease: Hashable, Sendable {
   /// Name of the link on the bridge.
   var link: String
   package var ports: [PublishedPort]
+  var names: [String] = []
+  /// Nil = everything.
+  var egress: [EgressRule]?
   /// To be opened and entered (setns(2), CLONE_NEWNET) by the workload's launch; not with O_PATH, which setns refuses.
   /// nil for a workload that was there before the agent.
   package var namespacePath: String?
@@ -28,8 +31,12 @@ struct LeaseDirectory {
         "transport": .string($0.transport.rawValue),
       ] as JSON
     }
-    let json: JSON = ["address": .string(lease.address), "link": .string(lease.link), "ports": .array(ports)]
-    guard make(path), write(json.canonicalBytes, to: file(lease.workload)) else {
+    var members: [String: JSON] = [
+      "address": .string(lease.address), "link": .string(lease.link), "ports": .array(ports),
+      "names": .array(lease.names.map(JSON.string)),
+    ]
+    if let egress = lease.egress { members["egress"] = .array(egress.map { .string($0.description) }) }
+    guard make(path), write(JSON.object(members).canonicalBytes, to: file(lease.workload)) else {
       throw Failure(
         .start, code: "network.lease",
         message: "the address lease of \(lease.workload) cannot be written under \(path): \(Self.reason())",
@@ -63,8 +70,17 @@ struct LeaseDirectory {
       else { throw port.fail("no port") }
       return PublishedPort(host: host, container: container, transport: transport)
     }
-    return NetworkLease(
+    var lease = NetworkLease(
       workload: workload, ipv4: address, link: try cursor.require("link").string(), ports: ports, namespacePath: nil)
+    lease.names = Self.texts(try cursor.optional("names")) ?? []
+    // What cannot be read restricts to nothing rather than to everything.
+    lease.egress = Self.texts(try cursor.optional("egress"))?.compactMap { EgressRule($0) }
+    return lease
+  }
+
+  private static func texts(_ list: JSONCursor?) -> [String]? {
+    guard let elements = try? list?.array() else { return nil }
+    return elements.compactMap { try? $0.string() }
   }
 
   private func file(_ workload: String) -> String { path + "/" + workload }

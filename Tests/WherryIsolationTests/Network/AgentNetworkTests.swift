@@ -111,6 +111,43 @@ struct AgentNetworkTests {
     #expect(try inside(outside) { answers(published, at: "10.213.12.1", 28095) })
   }
 
+  @Test("who is restricted reaches what its list names, its neighbours, and whoever connects to it")
+  func egress() throws {
+    let fixture = try Fixture("tegr", subnet: "10.213.14.0/24", publishAddress: "10.213.14.1")
+    let beyond = try Fixture("tegrw", subnet: "10.213.15.0/24")
+    let outside = try beyond.network.attach(workload: "b.run", ports: [])
+    let listeners = try inside(outside) { [81, 82].compactMap { TestSocket.listening(port: $0) } }
+    #expect(listeners.count == 2)
+    let allowed = try #require(EgressRule("\(outside.address):81/tcp"))
+    let lease = try fixture.network.attach(
+      workload: "a.run", ports: [PublishedPort(host: 28_102, container: 80)], egress: [allowed])
+    let host = try #require(TestSocket.listening(port: 28_101, address: "10.213.14.1"))
+    let neighbour = try fixture.network.attach(workload: "c.run", ports: [])
+    let nobody = try fixture.network.attach(workload: "d.run", ports: [], egress: [])
+    let next = try #require(try inside(neighbour) { TestSocket.listening(port: 83) })
+    let published = try #require(try inside(lease) { TestSocket.listening(port: 80) })
+
+    func check(_ when: String) throws {
+      #expect(try inside(lease) { answers(listeners[0], at: outside.address, 81) }, "\(when)")
+      #expect(try inside(lease) { TestSocket.connected(outside.address, 82) } == nil, "\(when)")
+      #expect(try inside(lease) { TestSocket.connected("10.213.14.1", 28_101) } == nil, "\(when)")
+      #expect(try inside(lease) { answers(next, at: neighbour.address, 83) }, "\(when)")
+      #expect(answers(published, at: "10.213.14.1", 28_102), "\(when)")
+      #expect(try inside(outside) { answers(published, at: "10.213.14.1", 28_102) }, "\(when)")
+      #expect(try inside(neighbour) { answers(listeners[1], at: outside.address, 82) }, "\(when)")
+      #expect(try inside(neighbour) { answers(host, at: "10.213.14.1", 28_101) }, "\(when)")
+      #expect(try inside(nobody) { TestSocket.connected(outside.address, 81) } == nil, "\(when)")
+    }
+    try check("at first")
+    let restarted = try fixture.restarted(publishAddress: "10.213.14.1")
+    restarted.reconcile(alive: ["a.run", "c.run", "d.run"])
+    try check("after the agent came back")
+    restarted.detach(workload: "a.run")
+    restarted.detach(workload: "d.run")
+    let again = try restarted.attach(workload: "a.run", ports: [])
+    #expect(try inside(again) { answers(listeners[1], at: outside.address, 82) })
+  }
+
   @Test("a workload cannot reach what listens on the host's loopback only")
   func hostLoopbackIsClosed() throws {
     let fixture = try Fixture("tlo", subnet: "10.213.5.0/24")

@@ -60,6 +60,9 @@ final class TestSocket {
 
   static func listening(port: UInt16, stream: Bool = true, address: String = "0.0.0.0") -> TestSocket? {
     let socket = TestSocket(stream: stream)
+    // A run before this one may have closed connections of that port less than a minute ago.
+    var yes: Int32 = 1
+    setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
     guard socket.named(address, port, { bind(socket.descriptor, $0, $1) }) == 0 else { return nil }
     guard !stream || listen(socket.descriptor, 8) == 0 else { return nil }
     return socket
