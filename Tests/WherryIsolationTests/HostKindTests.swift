@@ -25,11 +25,13 @@ import WherryTestSupport
   }
 
   private func run(_ bench: Workbench, _ resources: Resources = Resources()) throws {
-    var spec = bench.container("a.run", ["sh", "-c", "cat /proc/self/cgroup; sleep 1000 & wait"])
+    var spec = bench.container("a.run", ["sh", "-c", "cat /proc/self/cgroup; sleep 1000 & echo; wait"])
     spec.resources = resources
     let link = try bench.host.start(spec, identity: "")
     #expect(link.waitForStart() != nil)
     #expect(!bench.cgroups.isEmpty)
+    // Not before: `cat` was a second process, too.
+    bench.waitForOutput("a.run", "")
     bench.wait { bench.host.cgroup(of: "a.run").processes.count == 2 }
     #expect(bench.host.cgroup(of: "a.run").processes.count == 2)
     link.kill()
