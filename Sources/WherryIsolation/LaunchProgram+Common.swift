@@ -7,6 +7,10 @@ extension LaunchProgram {
     "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
     "/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing",
   ]
+  /// How often each processor was too hot, which tells what others compute.
+  static let thermalPaths = Files.names(in: "/sys/devices/system/cpu").filter { name in
+    name.hasPrefix("cpu") && name.dropFirst(3).allSatisfy(\.isNumber)
+  }.map { "/sys/devices/system/cpu/\($0)/thermal_throttle" }.filter(Files.exists).sorted()
   static let readOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
   static func build(_ spec: WorkloadSpec, _ context: LaunchContext) -> LaunchProgram {
@@ -95,7 +99,7 @@ extension LaunchProgram {
       add("open the low ports", .writeFile(path: path, text: "0", mayFail: true))
     }
     guard !spec.isPrivileged else { return }
-    for path in Self.maskedPaths { add("mask \(path)", .mask(path: path, slot: nil)) }
+    for path in Self.maskedPaths + Self.thermalPaths { add("mask \(path)", .mask(path: path, slot: nil)) }
     for path in Self.readOnlyPaths { add("make \(path) read-only", .readOnly(path: path)) }
   }
 
