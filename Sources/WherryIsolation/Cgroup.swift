@@ -17,7 +17,7 @@ struct Cgroup: Sendable {
         message: "this host has no \(missing.rawValue) cgroup controller, so \(path) cannot be limited",
         remedy: "boot with the controller enabled, or leave the limit out")
     }
-    delegate()
+    delegate(layout.rare(resources))
     for directory in layout.directories(of: path) {
       let error = Files.makeDirectories(directory)
       guard error == 0 else {
@@ -41,15 +41,16 @@ struct Cgroup: Sendable {
   }
 
   /// On v2 a controller reaches a cgroup only when every ancestor hands it down.
-  private func delegate() {
-    guard let unified = layout.unified, !layout.unifiedControllers.isEmpty else { return }
-    let names = layout.unifiedControllers.map { "+\($0.rawValue)" }.sorted().joined(separator: " ")
+  private func delegate(_ rare: Set<CgroupLayout.Controller>) {
+    let controllers = layout.unifiedControllers.filter { !$0.isRare || rare.contains($0) }
+    guard let unified = layout.unified, !controllers.isEmpty else { return }
+    let names = controllers.map { "+\($0.rawValue)" }.sorted().joined(separator: " ")
     var directory = unified
     for part in path.split(separator: "/") {
       let file = directory + "/cgroup.subtree_control"
       // Written once per ancestor; what is already on is not written again.
       let enabled = Set((Files.text(file) ?? "").split { $0 == " " || $0 == "\n" }.map(String.init))
-      if !layout.unifiedControllers.allSatisfy({ enabled.contains($0.rawValue) }) {
+      if !controllers.allSatisfy({ enabled.contains($0.rawValue) }) {
         Files.write(Array(names.utf8), to: file, flags: O_WRONLY)
       }
       directory += "/\(part)"

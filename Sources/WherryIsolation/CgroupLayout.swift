@@ -3,7 +3,13 @@ import WherryModel
 /// Which cgroup hierarchies the host has. On a hybrid host the v2 tree gives identity, birth and kill, and the v1
 /// controllers the limits; crun and others refuse such hosts.
 struct CgroupLayout: Hashable, Sendable {
-  enum Controller: String, Hashable, Sendable, CaseIterable { case cpu, memory, pids }
+  enum Controller: String, Hashable, Sendable, CaseIterable {
+    case cpu, memory, pids
+    /// On cgroup v2 only: each hierarchy of v1 more is one more to join at every start.
+    case cpuset, io
+
+    var isRare: Bool { self == .cpuset || self == .io }
+  }
 
   /// Mount point of the v2 tree.
   var unified: String?
@@ -22,7 +28,7 @@ struct CgroupLayout: Hashable, Sendable {
       layout.unifiedControllers = Set(Controller.allCases.filter { names.contains($0.rawValue) })
       break
     }
-    for controller in Controller.allCases where !layout.unifiedControllers.contains(controller) {
+    for controller in Controller.allCases where !controller.isRare && !layout.unifiedControllers.contains(controller) {
       let directories = controller == .cpu ? ["cpu", "cpu,cpuacct"] : [controller.rawValue]
       if let found = directories.first(where: { Files.exists("\(root)/\($0)/tasks") }) {
         layout.legacy[controller] = "\(root)/\(found)"
@@ -70,14 +76,18 @@ struct CgroupLayout: Hashable, Sendable {
     if let bytes = resources.memoryBytes {
       if let mount = legacy[.memory] {
         add(mount, "memory.limit_in_bytes", "\(bytes)")
-        add(mount, "memory.memsw.limit_in_bytes", "\(bytes)", isOptional: true)
+        let swap = resources.swapBytes ?? 0
+        add(mount, "memory.memsw.limit_in_bytes", "\(bytes + swap)", isOptional: swap == 0)
       } else if let unified {
         add(unified, "memory.max", "\(bytes)")
-        add(unified, "memory.swap.max", "0", isOptional: true)
+        let swap = resources.swapBytes ?? 0
+        add(unified, "memory.swap.max", "\(swap)", isOptional: swap == 0)
         // One process of a component less is a broken component: all or none.
         add(unified, "memory.oom.group", "1", isOptional: true)
       }
     }
+    if let processors = resources.processors, let unified { add(unified, "cpuset.cpus", processors) }
+    if let weight = resources.diskWeight, let unified { add(unified, "io.weight", "default \(weight)") }
     if let pids = resources.pids, let mount = legacy[.pids] ?? unified { add(mount, "pids.max", "\(pids)") }
     return settings
   }
@@ -86,8 +96,14 @@ struct CgroupLayout: Hashable, Sendable {
   func missing(for resources: Resources) -> [Controller] {
     let asked: [(Controller, Bool)] = [
       (.cpu, resources.cpuMillis != nil), (.memory, resources.memoryBytes != nil), (.pids, resources.pids != nil),
+      (.cpuset, resources.processors != nil), (.io, resources.diskWeight != nil),
     ]
     return asked.filter { $0.1 && !has($0.0) }.map(\.0)
+  }
+
+  /// Controllers that are handed down only where they are asked for.
+  func rare(_ resources: Resources) -> Set<Controller> {
+    Set([resources.processors.map { _ in Controller.cpuset }, resources.diskWeight.map { _ in .io }].compactMap { $0 })
   }
 
   /// What a process writes "0" to when it joins. A v1 `tasks` file and not `cgroup.procs`: a thread that moves itself

@@ -1,3 +1,5 @@
+import WherryModel
+
 /// What both kinds of component have in common.
 extension LaunchProgram {
   /// Which paths under /proc and /sys say more about the machine than a workload needs to know, or change it: Docker's
@@ -89,6 +91,13 @@ extension LaunchProgram {
     if !spec.hostName.isEmpty { add("set the host name", .hostName(spec.hostName)) }
     add("limit core files", .limit(.coreBytes, soft: 0, hard: 0))
     add("limit open files", .limit(.openFiles, soft: 1024, hard: 1 << 19))
+    for (name, limit) in spec.limits.sorted(by: { $0.key < $1.key }) {
+      // RLIM_INFINITY is all ones.
+      let (soft, hard) = (Int64(bitPattern: limit.soft ?? .max), Int64(bitPattern: limit.hard ?? .max))
+      add(
+        "limit \(name) to \(limit.description)",
+        .exactLimit(number: ProcessLimit.numbers[name] ?? 0, soft: soft, hard: hard))
+    }
   }
 
   mutating func addKernelFiles(_ spec: WorkloadSpec) {
@@ -97,6 +106,9 @@ extension LaunchProgram {
       // Inside its own network namespace any user may serve port 80, as under Docker.
       let path = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
       add("open the low ports", .writeFile(path: path, text: "0", mayFail: true))
+    }
+    for (name, text) in spec.sysctls.sorted(by: { $0.key < $1.key }) {
+      add("set \(name)", .writeFile(path: KernelSetting.path(name), text: text, mayFail: false))
     }
     guard !spec.isPrivileged else { return }
     for path in Self.maskedPaths + Self.thermalPaths { add("mask \(path)", .mask(path: path, slot: nil)) }
@@ -145,6 +157,11 @@ extension LaunchProgram {
     // As the user, so that root's rights do not reach into a directory that the user may not enter.
     add("change to the working directory", .changeDirectory(spec.workingDirectory))
     guard !spec.isPrivileged else { return }
+    if let profile = spec.appArmorProfile {
+      add(
+        "choose the AppArmor profile \(profile)",
+        .writeFile(path: "/proc/self/attr/apparmor/exec", text: "exec \(profile)", mayFail: false))
+    }
     add("forbid new privileges", .noNewPrivileges)
     if let filter = context.seccompFilter { add("load the seccomp filter", .seccomp(filter: filter)) }
   }

@@ -47,13 +47,14 @@ struct SeccompFilter {
       let noNamespaces = scmp_arg_cmp(
         arg: 0, op: SCMP_CMP_MASKED_EQ, datum_a: SeccompProfile.namespaceFlags, datum_b: 0)
       // Its flags lie in memory where no filter sees them; told that it is missing, libc takes clone.
-      if !add("clone", allow, noNamespaces) || !add("clone3", errnoAction(ENOSYS)) { isComplete = false }
+      if profile.isConditional("clone"), !add("clone", allow, noNamespaces) { isComplete = false }
+      if profile.isConditional("clone3"), !add("clone3", errnoAction(ENOSYS)) { isComplete = false }
     }
-    for family in SeccompProfile.socketFamilies {
+    for family in SeccompProfile.socketFamilies where profile.isConditional("socket") {
       let same = scmp_arg_cmp(arg: 0, op: SCMP_CMP_EQ, datum_a: family, datum_b: 0)
       if !add("socket", allow, same) { isComplete = false }
     }
-    for personality in SeccompProfile.personalities {
+    for personality in SeccompProfile.personalities where profile.isConditional("personality") {
       let same = scmp_arg_cmp(arg: 0, op: SCMP_CMP_EQ, datum_a: personality, datum_b: 0)
       if !add("personality", allow, same) { isComplete = false }
     }

@@ -7,21 +7,36 @@ struct SeccompProfile: Hashable, Sendable {
 
   /// Capabilities of the workload that open more calls; the others make no difference here.
   let capabilities: Set<String>
+  /// What a recipe adds, and what it takes away, of the calls that are allowed by name.
+  let added: Set<String>
+  let removed: Set<String>
 
-  init(capabilities: Set<String>) {
+  init(capabilities: Set<String>, allowed: [String] = [], denied: [String] = []) {
     self.capabilities = capabilities.intersection(Self.callsByCapability.keys)
+    removed = Set(denied)
+    added = Set(allowed).subtracting(denied)
   }
 
   var allowed: [String] {
-    Self.always + capabilities.sorted().flatMap { Self.callsByCapability[$0] ?? [] }
+    let calls = Self.always + capabilities.sorted().flatMap { Self.callsByCapability[$0] ?? [] } + added.sorted()
+    return removed.isEmpty ? calls : calls.filter { !removed.contains($0) }
   }
+
+  /// Unless a recipe takes them away.
+  func isConditional(_ call: String) -> Bool { !removed.contains(call) && !added.contains(call) }
 
   /// `clone` without new namespaces, unless it may make them anyway.
   var mayMakeNamespaces: Bool { capabilities.contains("SYS_ADMIN") }
 
   /// The file name of its compiled filter.
   var key: String {
-    "\(Self.revision)-" + (capabilities.isEmpty ? "default" : capabilities.sorted().joined(separator: "+").lowercased())
+    let base = capabilities.isEmpty ? "default" : capabilities.sorted().joined(separator: "+").lowercased()
+    guard !added.isEmpty || !removed.isEmpty else { return "\(Self.revision)-\(base)" }
+    // A file's name has an end, which lists need not have.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    let text = added.sorted().joined(separator: "+") + "-" + removed.sorted().joined(separator: "+")
+    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return "\(Self.revision)-\(base)-\(String(hash, radix: 16))"
   }
 
   /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.

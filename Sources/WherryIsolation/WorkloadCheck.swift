@@ -20,6 +20,21 @@ enum WorkloadCheck {
       throw refusal(
         "\(spec.id) asks for a mount on \(mount.target), which belongs to the runtime", "choose another path")
     }
+    for (name, text) in spec.sysctls {
+      let isIts = KernelSetting.kind(name).map { $0 == .ipc || spec.network != .host } ?? false
+      guard isIts, !text.utf8.contains(0) else {
+        throw refusal("\(spec.id) sets \(name), which is the whole machine's", "set it on the device, or leave it out")
+      }
+    }
+    for name in spec.limits.keys where ProcessLimit.numbers[name] == nil {
+      throw refusal("\(spec.id) limits \"\(name)\", which does not exist", "see getrlimit(2)")
+    }
+    for name in (spec.seccomp?.allowed ?? []) + (spec.seccomp?.denied ?? []) {
+      guard SeccompChoice.isName(name), SeccompFilter.number(of: name) != .unknown else {
+        throw refusal(
+          "\(spec.id) names the system call \"\(name)\", which this device does not know", "see syscalls(2)")
+      }
+    }
     switch spec.root {
     case .host(let writable, let hidden): try check(paths: writable + hidden, of: spec)
     case .overlay(let lower, let upper, let work, _):

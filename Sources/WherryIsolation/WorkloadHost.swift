@@ -190,8 +190,16 @@ package final class WorkloadHost {
     context.cgroupFiles = layout.joinFiles(of: cgroup.path)
     context.processesFile = layout.directories(of: cgroup.path).first.map { $0 + "/cgroup.procs" }
     context.memoryEvents = layout.memoryEvents(of: cgroup.path)
-    if !spec.isPrivileged {
-      guard let filter = filters.filter(for: SeccompProfile(capabilities: spec.capabilities)) else {
+    if spec.appArmorProfile != nil, !Files.exists("/sys/kernel/security/apparmor/profiles") {
+      throw Failure(
+        .start, code: "workload.appArmor",
+        message: "\(spec.id) asks for an AppArmor profile, and this host has no AppArmor",
+        remedy: "leave AppArmor out of the recipe, or boot a kernel with it")
+    }
+    if !spec.isPrivileged, spec.seccomp?.isUnconfined != true {
+      let profile = SeccompProfile(
+        capabilities: spec.capabilities, allowed: spec.seccomp?.allowed ?? [], denied: spec.seccomp?.denied ?? [])
+      guard let filter = filters.filter(for: profile) else {
         throw Failure(
           .start, code: "workload.seccomp", message: "no seccomp filter can be compiled for \(spec.id)",
           remedy: "install libseccomp 2.5 or newer")

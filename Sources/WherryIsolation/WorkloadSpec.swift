@@ -24,6 +24,12 @@ package struct WorkloadSpec: Hashable, Sendable {
   /// Processes and threads at most, where `resources` does not say. Nobody asked for it, so a host without the means
   /// starts the workload all the same. Nil = no limit.
   package var pidsWanted: Int?
+  /// By the names of `ProcessLimit.numbers`; what this host cannot keep is a reason not to start.
+  package var limits: [String: ProcessLimit] = [:]
+  /// Of its own namespaces.
+  package var sysctls: [String: String] = [:]
+  package var seccomp: SeccompChoice?
+  package var appArmorProfile: String?
   package var network: WorkloadNetwork = .none
   /// Containers only. Where the host cannot give it users of its own, `HostConfiguration.userNamespaces` decides.
   package var users: UserNamespaceMode = .host

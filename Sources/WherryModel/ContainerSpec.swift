@@ -20,6 +20,14 @@ package struct ContainerSpec: Hashable, Sendable {
   package var readOnlyRoot: Bool = true
   package var capabilitiesAdded: [String] = []
   package var capabilitiesDropped: [String] = []
+  /// By the names of `ProcessLimit.numbers`.
+  package var limits: [String: ProcessLimit] = [:]
+  /// Of its own namespaces.
+  package var sysctls: [String: String] = [:]
+  /// Nil = the default profile.
+  package var seccomp: SeccompChoice?
+  /// One that the host has loaded.
+  package var appArmorProfile: String?
   package var health: HealthCheck?
   package var stopSignal: String?
   package var stopTimeoutSeconds: Int = 10
@@ -86,6 +94,12 @@ package struct Resources: Hashable, Sendable {
   package var cpuMillis: Int?
   package var memoryBytes: Int64?
   package var pids: Int?
+  /// Which processors: `0-2,4`.
+  package var processors: String?
+  /// Beside the memory; without it a limited workload has no swap.
+  package var swapBytes: Int64?
+  /// 1 to 10000, against others that want the disk; 100 is everybody's.
+  package var diskWeight: Int?
   package init(cpuMillis: Int? = nil, memoryBytes: Int64? = nil, pids: Int? = nil) {
     self.cpuMillis = cpuMillis
     self.memoryBytes = memoryBytes

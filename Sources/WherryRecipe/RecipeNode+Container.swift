@@ -4,7 +4,7 @@ extension RecipeNode {
   private static let containerKeys = [
     "Image", "Command", "Env", "User", "WorkingDirectory", "Ports", "Volumes", "Devices", "Network", "Resources",
     "ReadOnlyRoot", "Capabilities", "Health", "Stop", "Restart", "UserNamespace",
-    "Egress",
+    "Egress", "Ulimits", "Sysctls", "Seccomp", "AppArmor",
   ]
 
   func containerSpec() -> ContainerSpec? {
@@ -26,6 +26,10 @@ extension RecipeNode {
       spec.userNamespace = word == .own ? .own : .host
     }
     if let node = fields["Resources"] { spec.resources = node.resources() }
+    if let node = fields["Ulimits"] { spec.limits = node.ulimits() }
+    if let node = fields["Sysctls"] { spec.sysctls = node.sysctls(spec.network) }
+    spec.seccomp = fields["Seccomp"]?.seccomp()
+    spec.appArmorProfile = fields["AppArmor"]?.appArmorProfile()
     spec.readOnlyRoot = fields["ReadOnlyRoot"]?.bool() ?? true
     if let capabilities = fields["Capabilities"]?.fields(["Add", "Drop"], of: "Capabilities") {
       spec.capabilitiesAdded = capabilities["Add"]?.capabilities() ?? []
@@ -203,7 +207,9 @@ extension RecipeNode {
   /// Of a container, or of a process component beside its Lifecycle.
   func resources() -> Resources {
     var resources = Resources()
-    guard let fields = fields(["Cpus", "Memory", "Pids"], of: "Resources") else { return resources }
+    guard let fields = fields(["Cpus", "Memory", "Pids", "Processors", "Swap", "DiskWeight"], of: "Resources") else {
+      return resources
+    }
     if let node = fields["Cpus"], let text = node.text() {
       resources.cpuMillis = Quantity.millis(text)
       if resources.cpuMillis == nil {
@@ -219,6 +225,16 @@ extension RecipeNode {
       }
     }
     resources.pids = fields["Pids"]?.integer(1...4_194_304)
+    resources.processors = fields["Processors"]?.processors()
+    resources.diskWeight = fields["DiskWeight"]?.integer(1...10_000)
+    if let node = fields["Swap"], let text = node.text() {
+      resources.swapBytes = Quantity.bytes(text)
+      if resources.swapBytes == nil {
+        node.report("\"\(text.clipped)\" is not an amount of swap", "write one with its unit, such as 64MiB, or 0")
+      } else if resources.memoryBytes == nil {
+        node.report("Swap is what there is beside a limit of memory", "give Memory, too")
+      }
+    }
     return resources
   }
 

@@ -14,6 +14,9 @@ extension ContainerSpec: WireValue {
       ("resources", resources == Resources() ? nil : resources.json),
       ("readOnlyRoot", .bool(readOnlyRoot)), ("capabilitiesAdded", capabilitiesAdded.nonEmpty.map(JSON.strings)),
       ("capabilitiesDropped", capabilitiesDropped.nonEmpty.map(JSON.strings)), ("health", health?.json),
+      ("limits", limits.nonEmpty.map { .map($0.mapValues(\.description)) }),
+      ("sysctls", sysctls.nonEmpty.map(JSON.map)),
+      ("seccomp", seccomp?.json), ("appArmorProfile", appArmorProfile.map(JSON.string)),
       ("stopSignal", stopSignal.map(JSON.string)), ("stopTimeoutSeconds", .int(stopTimeoutSeconds)),
       ("restart", restart.json),
     ])
@@ -39,6 +42,15 @@ extension ContainerSpec: WireValue {
     readOnlyRoot = try cursor.optional("readOnlyRoot")?.bool() ?? true
     capabilitiesAdded = try cursor.optional("capabilitiesAdded")?.strings() ?? []
     capabilitiesDropped = try cursor.optional("capabilitiesDropped")?.strings() ?? []
+    for (name, text) in try cursor.optional("limits")?.stringMap() ?? [:] {
+      guard ProcessLimit.numbers[name] != nil, let limit = ProcessLimit(text) else {
+        throw cursor.fail("\(name.prefix(40)) has no limit of processes")
+      }
+      limits[name] = limit
+    }
+    sysctls = try cursor.optional("sysctls")?.stringMap() ?? [:]
+    if let value = try cursor.optional("seccomp") { seccomp = try SeccompChoice(value) }
+    appArmorProfile = try cursor.optional("appArmorProfile")?.string()
     if let value = try cursor.optional("health") { health = try HealthCheck(value) }
     stopSignal = try cursor.optional("stopSignal")?.string()
     if let value = try cursor.optional("stopTimeoutSeconds") {
@@ -49,6 +61,21 @@ extension ContainerSpec: WireValue {
       stopTimeoutSeconds = seconds
     }
     if let value = try cursor.optional("restart") { restart = try RestartPolicy(value) }
+  }
+}
+
+extension SeccompChoice: WireValue {
+  package var json: JSON {
+    .members([
+      ("isUnconfined", isUnconfined ? true : nil), ("allowed", allowed.nonEmpty.map(JSON.strings)),
+      ("denied", denied.nonEmpty.map(JSON.strings)),
+    ])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(
+      isUnconfined: try cursor.optional("isUnconfined")?.bool() ?? false,
+      allowed: try cursor.optional("allowed")?.strings() ?? [], denied: try cursor.optional("denied")?.strings() ?? [])
   }
 }
 
@@ -91,7 +118,8 @@ extension Resources: WireValue {
   package var json: JSON {
     .members([
       ("cpuMillis", cpuMillis.map(JSON.int)), ("memoryBytes", memoryBytes.map(JSON.integer)),
-      ("pids", pids.map(JSON.int)),
+      ("pids", pids.map(JSON.int)), ("processors", processors.map(JSON.string)),
+      ("swapBytes", swapBytes.map(JSON.integer)), ("diskWeight", diskWeight.map(JSON.int)),
     ])
   }
 
@@ -99,6 +127,9 @@ extension Resources: WireValue {
     self.init(
       cpuMillis: try cursor.optional("cpuMillis")?.count(), memoryBytes: try cursor.optional("memoryBytes")?.size(),
       pids: try cursor.optional("pids")?.count())
+    processors = try cursor.optional("processors")?.string()
+    swapBytes = try cursor.optional("swapBytes")?.size()
+    diskWeight = try cursor.optional("diskWeight")?.count()
   }
 }
 

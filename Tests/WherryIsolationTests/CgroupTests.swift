@@ -31,7 +31,7 @@ import WherryTestSupport
     let root = directory.file("v2")
     let layout = unifiedHost(root)
     #expect(layout.unified == root)
-    #expect(layout.unifiedControllers == [.cpu, .memory, .pids])
+    #expect(layout.unifiedControllers == [.cpu, .memory, .pids, .cpuset, .io])
     #expect(layout.legacy.isEmpty)
     let path = root + "/wherry/a1/x"
     #expect(

@@ -19,10 +19,14 @@ struct ContainerTests {
         Devices: ["/dev/video0"]
         Network: Bridge
         Egress: ["10.0.0.0/8:443/tcp", "*:53"]
-        Resources: { Cpus: 0.5, Memory: 64MiB, Pids: 64 }
+        Resources: { Cpus: 0.5, Memory: 64MiB, Pids: 64, Processors: "0-2,4", Swap: 16MiB, DiskWeight: 50 }
         ReadOnlyRoot: false
         Capabilities: { Add: [CAP_NET_ADMIN, net_raw], Drop: [ALL] }
         Health: { Http: "http://:80/healthz?x=1", Interval: 10s, Timeout: 1500ms, Retries: 5, StartPeriod: 1m30s }
+        Ulimits: { NOFILE: "1024:4096", core: unlimited, nproc: 64 }
+        Sysctls: { net.core.somaxconn: 1024 }
+        Seccomp: { Allow: [io_uring_setup], Deny: [ptrace] }
+        AppArmor: kiosk
         Stop: { Signal: int, Timeout: 1500ms }
         Restart: { Policy: on-failure, MaxBackoff: 5m }
         """))
@@ -43,7 +47,16 @@ struct ContainerTests {
       ])
     #expect(spec.devices == ["/dev/video0"] && spec.network == .bridge && !spec.readOnlyRoot)
     #expect(spec.egress?.map(\.description) == ["10.0.0.0/8:443/tcp", "*:53"])
-    #expect(spec.resources == Resources(cpuMillis: 500, memoryBytes: 64 << 20, pids: 64))
+    #expect(spec.resources.cpuMillis == 500 && spec.resources.memoryBytes == 64 << 20 && spec.resources.pids == 64)
+    #expect(spec.resources.processors == "0-2,4" && spec.resources.swapBytes == 16 << 20)
+    #expect(spec.resources.diskWeight == 50)
+    #expect(
+      spec.limits == [
+        "nofile": ProcessLimit(soft: 1_024, hard: 4_096), "core": ProcessLimit(soft: nil, hard: nil),
+        "nproc": ProcessLimit(soft: 64, hard: 64),
+      ])
+    #expect(spec.sysctls == ["net.core.somaxconn": "1024"] && spec.appArmorProfile == "kiosk")
+    #expect(spec.seccomp == SeccompChoice(allowed: ["io_uring_setup"], denied: ["ptrace"]))
     #expect(spec.capabilitiesAdded == ["NET_ADMIN", "NET_RAW"] && spec.capabilitiesDropped == ["ALL"])
     #expect(spec.health?.probe == .http(port: 80, path: "/healthz?x=1"))
     #expect(spec.health?.intervalMilliseconds == 10_000 && spec.health?.timeoutMilliseconds == 1_500)

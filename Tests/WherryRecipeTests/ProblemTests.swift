@@ -238,16 +238,6 @@ private let table: [(text: String, problem: String)] = [
       + "with the host's network every port is the host's"
   ),
   (
-    container("Image: a:1\nEgress: ['example.com:443']"),
-    "line 8, column 16 (/Manifests/0/Container/Egress/0): \"example.com:443\" is not what can be reached; write "
-      + "ADDRESS[/BITS][:PORT][/tcp or /udp], such as 10.0.0.0/8:443/tcp, or *:443 for everywhere"
-  ),
-  (
-    container("Image: a:1\nNetwork: none\nEgress: ['*']"),
-    "line 9, column 15 (/Manifests/0/Container/Egress): Egress restricts only what is on the bridge; use `Network: "
-      + "bridge`, or remove Egress"
-  ),
-  (
     container("Image: a:1\nVolumes: [{ Name: a, HostPath: /a, Path: /b }]"),
     "line 8, column 17 (/Manifests/0/Container/Volumes/0): a volume needs either Name or HostPath; give exactly one of "
       + "them"

@@ -15,7 +15,8 @@ struct CodecTests {
   func unknownMembers(sample: Sample) throws {
     // Maps with free keys would take the member for one of theirs.
     let maps: Set<String> = [
-      "setenv", "environment", "labels", "platform", "steps", "dependencies", "components", "byStatus",
+      "setenv", "environment", "limits", "sysctls",
+      "labels", "platform", "steps", "dependencies", "components", "byStatus",
       "byComponentState",
     ]
     // Configuration is the component's own matter, all the way down.

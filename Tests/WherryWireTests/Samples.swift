@@ -48,6 +48,13 @@ enum Samples {
     container.resources = Resources(cpuMillis: 500, memoryBytes: 64 << 20, pids: 64)
     container.readOnlyRoot = false
     container.userNamespace = .host
+    container.limits = ["nofile": ProcessLimit(soft: 1_024, hard: 4_096), "core": ProcessLimit(soft: nil, hard: nil)]
+    container.sysctls = ["net.core.somaxconn": "1024"]
+    container.seccomp = SeccompChoice(allowed: ["io_uring_setup"], denied: ["ptrace"])
+    container.appArmorProfile = "kiosk"
+    container.resources.processors = "0-1"
+    container.resources.swapBytes = 1 << 20
+    container.resources.diskWeight = 50
     container.egress = [EgressRule(address: 10 << 24, prefixLength: 8, port: 443, transport: .tcp)]
     container.capabilitiesAdded = ["NET_ADMIN"]
     container.capabilitiesDropped = ["CHOWN"]

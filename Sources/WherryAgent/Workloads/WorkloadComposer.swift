@@ -221,6 +221,10 @@ struct WorkloadComposer {
     spec.devices = container.devices
     spec.capabilities = try capabilities(container, name)
     spec.users = container.usersInEffect
+    spec.limits = container.limits
+    spec.sysctls = container.sysctls
+    spec.seccomp = container.seccomp
+    spec.appArmorProfile = container.appArmorProfile
     spec.resources = container.resources
     spec.network =
       switch container.network {
