@@ -1,6 +1,7 @@
 // How a container of an OCI runtime is born, and how it meets those who made it: its parent, which is `create` and
 // ends when everything is ready, and later `start`. The C here makes no decisions either: the program says when.
 #include "CIsolation.h"
+#include "inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -82,25 +85,37 @@ static int send_descriptor(int socket, int fd) {
 
 // /dev/console is what programs look for when they want to talk to a person.
 static int show_console(int slave) {
-  int console = open("/dev/console", O_CREAT | O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0666);
-  if (console >= 0) close(console);
+  int console = wherry_open_target("/dev/console", 0);
+  if (console < 0) return errno;
   int tree = open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-  if (tree < 0) return errno;
-  int error = move_mount(tree, "", AT_FDCWD, "/dev/console", MOVE_MOUNT_F_EMPTY_PATH) < 0 ? errno : 0;
-  close(tree);
+  int error = tree < 0 ? errno : 0;
+  if (!error && move_mount(tree, "", console, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) error = errno;
+  if (tree >= 0) close(tree);
+  close(console);
   return error;
 }
 
+// Whoever is in the container already may have laid another file there.
+static int open_terminals(void) {
+  int fd = wherry_open_inside(AT_FDCWD, "/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK);
+  struct stat status;
+  if (fd < 0 || (fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(5, 2))) return fd;
+  close(fd);
+  errno = ENODEV;
+  return -1;
+}
+
 static int make_terminal(const struct wherry_op *op) {
-  int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), unlocked = 0;
-  if (master < 0) return errno;
+  int master = open_terminals(), unlocked = 0;
+  if (master < 0 || fcntl(master, F_SETFL, O_RDWR) < 0) return errno;
   if (ioctl(master, TIOCSPTLCK, &unlocked) < 0) return errno;
   int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (slave < 0) return errno;
   struct winsize size = {.ws_row = op->numbers[0], .ws_col = op->numbers[1]};
   if ((size.ws_row || size.ws_col) && ioctl(slave, TIOCSWINSZ, &size) < 0) return errno;
-  int error = op->numbers[3] && fchown(slave, op->numbers[3], -1) < 0 ? errno : 0;
-  if (!error && op->numbers[2]) error = show_console(slave);
+  // It is its user's, who may want to change its mode.
+  if (fchown(slave, op->numbers[3], -1) < 0) return errno;
+  int error = op->numbers[2] ? show_console(slave) : 0;
   if (!error) error = send_descriptor(WHERRY_FD_CONSOLE, master);
   if (!error && ioctl(slave, TIOCSCTTY, 0) < 0) error = errno;
   for (int fd = 0; fd <= 2 && !error; fd++) {
@@ -130,6 +145,11 @@ static int be_born_inside(void) {
 
 int wherry_bundle(const struct wherry_op *op) {
   switch (op->code) {
+    case WHERRY_OP_SCHEDULER:
+      if (op->blob_size < 48) return EINVAL;
+      return syscall(SYS_sched_setattr, 0, wherry_blob(op), 0) < 0 ? errno : 0;
+    case WHERRY_OP_IO_PRIORITY:
+      return syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, (int)op->numbers[0]) < 0 ? errno : 0;
     case WHERRY_OP_MEET_PARENT: {
       int error = tell(WHERRY_FD_PARENT, op->numbers[0]);
       return error ? error : hear(WHERRY_FD_PARENT);
@@ -148,43 +168,44 @@ static void reset_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-// First all of them out of the way, then each to its place.
-static void place_descriptors(const struct wherry_birth *birth) {
-  enum { ASIDE = 512 };
-  const int from[] = {birth->report, birth->parent, birth->start, birth->console, birth->slot};
+// First all of them out of the way, then each to its place. Above the first slot and no higher: the limit of open files
+// may be low.
+static int place_descriptors(const struct wherry_birth *birth) {
+  int aside[] = {birth->report, birth->parent, birth->start, birth->console, birth->slot};
   const int to[] = {WHERRY_FD_REPORT, WHERRY_FD_PARENT, WHERRY_FD_START, WHERRY_FD_CONSOLE, WHERRY_FD_SLOTS};
   for (int i = 0; i < 5; i++) {
-    if (from[i] >= 0) dup3(from[i], ASIDE + i, O_CLOEXEC);
+    if (aside[i] < 0) continue;
+    aside[i] = fcntl(aside[i], F_DUPFD_CLOEXEC, WHERRY_FD_SLOTS + 1);
+    if (aside[i] < 0) return errno;
   }
   for (int i = 0; i < 5; i++) close(to[i]);
   for (int i = 0; i < 5; i++) {
-    if (from[i] < 0) continue;
-    dup3(ASIDE + i, to[i], O_CLOEXEC);
-    close(ASIDE + i);
+    if (aside[i] >= 0 && dup3(aside[i], to[i], O_CLOEXEC) < 0) return errno;
   }
   // Whatever else is open, known or not, is closed before a path of the image is walked: a link to /proc/self/fd would
   // lead to it.
   syscall(SYS_close_range, WHERRY_FD_CONSOLE + 1, WHERRY_FD_SLOTS - 1, 0);
   syscall(SYS_close_range, WHERRY_FD_SLOTS + 1, ~0U, 0);
   syscall(SYS_close_range, WHERRY_FD_REPORT, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+  return 0;
 }
 
 static void child(const struct wherry_program *program, const struct wherry_birth *birth) {
-  place_descriptors(birth);
+  if (place_descriptors(birth)) _exit(126);
   reset_signals();
   // Until execve this is the runtime, seen from inside: nobody there shall look into it.
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   // The keys of whoever called are not the container's. A kernel without keys has none to give.
-  syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+  if (!birth->keeps_keyring) syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
   setsid();
   umask(022);
   wherry_launch(program);
   _exit(126);
 }
 
-int wherry_give_birth(const struct wherry_program *program, const struct wherry_birth *birth, int *pidfd) {
-  struct clone_args how = {
-    .flags = birth->namespaces | CLONE_PIDFD, .pidfd = (uintptr_t)pidfd, .exit_signal = SIGCHLD};
+static pid_t clone_child(const struct wherry_program *program, const struct wherry_birth *birth,
+                         struct clone_args how) {
+  how.flags |= birth->namespaces;
   if (birth->cgroup >= 0) {
     how.flags |= CLONE_INTO_CGROUP;
     how.cgroup = birth->cgroup;
@@ -192,6 +213,38 @@ int wherry_give_birth(const struct wherry_program *program, const struct wherry_
   pid_t pid = syscall(SYS_clone3, &how, sizeof how);
   if (pid == 0) child(program, birth);
   return pid;
+}
+
+// Other namespaces belong to the user namespace in which they are made, and nobody leaves one that he entered. So
+// another enters it, and the child is its parent's parent's.
+static pid_t clone_in_user_namespace(const struct wherry_program *program, const struct wherry_birth *birth) {
+  int32_t answer = -EIO;
+  int pair[2];
+  if (pipe2(pair, O_CLOEXEC) < 0) return -1;
+  pid_t helper = fork();
+  if (helper == 0) {
+    answer = setns(birth->user_namespace, CLONE_NEWUSER) < 0 ? -errno : 0;
+    if (answer == 0) {
+      pid_t pid = clone_child(program, birth, (struct clone_args){.flags = CLONE_PARENT});
+      answer = pid < 0 ? -errno : pid;
+    }
+    _exit(write(pair[1], &answer, sizeof answer) == sizeof answer ? 0 : 126);
+  }
+  int error = errno;
+  close(pair[1]);
+  if (helper > 0) {
+    while (read(pair[0], &answer, sizeof answer) < 0 && errno == EINTR) {}
+    while (waitpid(helper, NULL, 0) < 0 && errno == EINTR) {}
+    error = answer < 0 ? -answer : 0;
+  }
+  close(pair[0]);
+  errno = error;
+  return error ? -1 : answer;
+}
+
+int wherry_give_birth(const struct wherry_program *program, const struct wherry_birth *birth) {
+  if (birth->user_namespace >= 0) return clone_in_user_namespace(program, birth);
+  return clone_child(program, birth, (struct clone_args){.exit_signal = SIGCHLD});
 }
 
 int wherry_spawn_within(int pidfd, uint64_t namespaces, const char *path, char *const argv[], char *const envp[],

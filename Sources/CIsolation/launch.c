@@ -1,4 +1,5 @@
 #include "CIsolation.h"
+#include "inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 const char *wherry_string(const struct wherry_op *op, uint32_t number) {
@@ -44,7 +44,7 @@ int wherry_is_valid(const struct wherry_program *program, size_t size) {
 }
 
 static int write_file(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  int fd = strncmp(path, "/proc/", 6) ? open(path, O_WRONLY | O_CLOEXEC) : wherry_open_proc(path);
   if (fd < 0) return errno;
   int error = write(fd, text, strlen(text)) < 0 ? errno : 0;
   close(fd);
@@ -76,11 +76,6 @@ static int exact_limit(const struct wherry_op *op) {
   return setrlimit(op->numbers[0], &wanted) < 0 ? errno : 0;
 }
 
-static int is_null_device(int fd) {
-  struct stat status;
-  return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
-}
-
 // What was opened before this root was entered is the host's own /dev/null, and root in a container could change its
 // mode for the whole machine through the descriptor.
 static int reopen_null(void) {
@@ -88,9 +83,9 @@ static int reopen_null(void) {
   // opened for both reading and writing makes this wait.
   int null = open("/dev/null", O_RDWR | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
   if (null < 0) return errno;
-  int error = is_null_device(null) ? 0 : ENODEV;
+  int error = wherry_is_null_device(null) ? 0 : ENODEV;
   for (int fd = 0; fd <= 2 && !error; fd++) {
-    if (is_null_device(fd) && dup2(null, fd) < 0) error = errno;
+    if (wherry_is_null_device(fd) && dup2(null, fd) < 0) error = errno;
   }
   close(null);
   return error;
@@ -146,7 +141,10 @@ static int run(const struct wherry_op *op) {
     case WHERRY_OP_MEET_PARENT:
     case WHERRY_OP_AWAIT_START:
     case WHERRY_OP_BE_BORN_INSIDE:
+    case WHERRY_OP_SCHEDULER:
+    case WHERRY_OP_IO_PRIORITY:
     case WHERRY_OP_TERMINAL: return wherry_bundle(op);
+    case WHERRY_OP_COPY_UP: return wherry_copy_up(op);
     case WHERRY_OP_CHANGE_DIRECTORY: return chdir(wherry_string(op, 1)) < 0 ? errno : 0;
     case WHERRY_OP_REOPEN_NULL: return reopen_null();
     case WHERRY_OP_CLOSE_SLOTS: {

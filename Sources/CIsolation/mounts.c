@@ -1,4 +1,5 @@
 #include "CIsolation.h"
+#include "inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,24 +10,6 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#define PATH_BYTES 4096
-
-// Every directory on the way to `path`, and `path` itself unless only its parents are wanted.
-static int make_directories(const char *path, mode_t mode, int only_parents) {
-  char part[PATH_BYTES];
-  size_t length = strlen(path);
-  if (length >= sizeof part) return ENAMETOOLONG;
-  for (size_t i = 1; i <= length; i++) {
-    if (path[i] != '/' && path[i] != 0) continue;
-    if (path[i] == 0 && only_parents) break;
-    memcpy(part, path, i);
-    part[i] = 0;
-    // A directory on a read-only file system gives EROFS even when it is there.
-    if (mkdir(part, mode) < 0 && errno != EEXIST && (errno != EROFS || access(part, F_OK) < 0)) return errno;
-  }
-  return 0;
-}
 
 // O_PATH, and no symbolic link anywhere on the way: an image whose /proc is a link must not choose what is mounted
 // where (CVE-2019-19921 and its kin).
@@ -46,7 +29,7 @@ static int new_file_system(const char *type, const struct wherry_op *op, uint32_
   if (context < 0) return -errno;
   int result = 0;
   for (uint32_t i = first_option; i < op->strings && result == 0; i++) {
-    char option[PATH_BYTES];
+    char option[WHERRY_PATH_BYTES];
     size_t length = strlen(wherry_string(op, i));
     if (length >= sizeof option) {
       result = -ENAMETOOLONG;
@@ -71,8 +54,9 @@ static int mount_new(const struct wherry_op *op) {
   int directory = open_exactly(target, op->numbers[2]);
   if (directory < 0 && errno == ENOENT) {
     if (op->numbers[1]) return 0;
-    int error = make_directories(target, 0755, 0);
-    if (error) return error;
+    int made = wherry_open_directory(target, 0755);
+    if (made < 0) return errno;
+    close(made);
     directory = open_exactly(target, op->numbers[2]);
   }
   if (directory < 0) return op->numbers[1] ? 0 : errno;
@@ -83,10 +67,10 @@ static int mount_new(const struct wherry_op *op) {
   return error;
 }
 
-static int set_attributes(int fd, const char *path, uint64_t set, int recursively) {
+static int set_attributes(int fd, uint64_t set, int recursively) {
   struct mount_attr attributes = {.attr_set = set};
-  int flags = (*path ? 0 : AT_EMPTY_PATH) | (recursively ? AT_RECURSIVE : 0);
-  return mount_setattr(fd, path, flags, &attributes, sizeof attributes) < 0 ? errno : 0;
+  int flags = AT_EMPTY_PATH | (recursively ? AT_RECURSIVE : 0);
+  return mount_setattr(fd, "", flags, &attributes, sizeof attributes) < 0 ? errno : 0;
 }
 
 static int open_tree_into_slot(const struct wherry_op *op) {
@@ -106,31 +90,24 @@ static int new_tree_into_slot(const struct wherry_op *op) {
   return error;
 }
 
+static int change_mount(int tree, const struct mount_attr *attributes, int recursively) {
+  if (!attributes->attr_set && !attributes->attr_clr && !attributes->propagation) return 0;
+  int flags = AT_EMPTY_PATH | (recursively ? AT_RECURSIVE : 0);
+  return mount_setattr(tree, "", flags, (struct mount_attr *)attributes, sizeof *attributes) < 0 ? errno : 0;
+}
+
 static int attach(const struct wherry_op *op) {
   int tree = WHERRY_FD_SLOTS + op->numbers[0];
-  const char *path = wherry_string(op, 1);
   struct stat status;
   if (fstat(tree, &status) < 0) return errno;
-  int target = open(path, O_PATH | O_CLOEXEC);
-  if (target < 0) {
-    int is_directory = S_ISDIR(status.st_mode);
-    int error = make_directories(path, 0755, !is_directory);
-    if (error) return error;
-    if (!is_directory) {
-      int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-      if (file < 0) return errno;
-      close(file);
-    }
-    target = open(path, O_PATH | O_CLOEXEC);
-    if (target < 0) return errno;
-  }
-  struct mount_attr attributes = {
-    .attr_set = op->numbers[1], .attr_clr = (uint32_t)op->numbers[2], .propagation = op->numbers[3]};
-  int is_flat = op->numbers[2] >> 32 & 1, error = 0;
-  if (attributes.attr_set || attributes.attr_clr || attributes.propagation) {
-    int flags = AT_EMPTY_PATH | (is_flat ? 0 : AT_RECURSIVE);
-    if (mount_setattr(tree, "", flags, &attributes, sizeof attributes) < 0) error = errno;
-  }
+  int target = wherry_open_target(wherry_string(op, 1), S_ISDIR(status.st_mode));
+  if (target < 0) return errno;
+  struct mount_attr attributes = {.attr_set = op->numbers[1], .attr_clr = (uint32_t)op->numbers[2]};
+  enum { MS_RECURSIVE = 0x4000 };
+  struct mount_attr propagation = {.propagation = op->numbers[3] & ~MS_RECURSIVE};
+  int is_flat = op->numbers[2] >> 32 & 1;
+  int error = change_mount(tree, &attributes, !is_flat);
+  if (!error) error = change_mount(tree, &propagation, op->numbers[3] & MS_RECURSIVE);
   if (!error) error = place(tree, target);
   close(target);
   close(tree);
@@ -153,8 +130,22 @@ static int pivot(const char *path) {
   return chdir("/") < 0 ? errno : 0;
 }
 
+// What is mounted over a file that is not to be read has to be the null device: with something else in its place a
+// container would choose what others see there (CVE-2025-31133).
+static int null_tree(void) {
+  int null = wherry_open_inside(AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW);
+  if (null < 0) return -errno;
+  int tree = -ENODEV;
+  if (wherry_is_null_device(null)) {
+    tree = open_tree(null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (tree < 0) tree = -errno;
+  }
+  close(null);
+  return tree;
+}
+
 static int mask(const struct wherry_op *op) {
-  int target = open(wherry_string(op, 1), O_PATH | O_CLOEXEC);
+  int target = wherry_open_inside(AT_FDCWD, wherry_string(op, 1), O_PATH);
   if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
   struct stat status;
   int error = fstat(target, &status) < 0 ? errno : 0;
@@ -164,8 +155,8 @@ static int mask(const struct wherry_op *op) {
     tree = new_file_system("tmpfs", op, 2, attributes | (op->numbers[0] ? 0 : MOUNT_ATTR_RDONLY));
     if (tree < 0) error = -tree;
   } else if (!error) {
-    tree = open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (tree < 0) error = errno;
+    tree = null_tree();
+    if (tree < 0) error = -tree;
   }
   if (!error) error = place(tree, target);
   if (!error && op->numbers[0] && dup3(tree, WHERRY_FD_SLOTS + op->numbers[1], O_CLOEXEC) < 0) error = errno;
@@ -177,34 +168,65 @@ static int mask(const struct wherry_op *op) {
 // By the mount and not by the path: where nothing was to be masked the path may lead to a directory that was made since
 // for what is attached below it.
 static int seal(int slot) {
-  int error = set_attributes(WHERRY_FD_SLOTS + slot, "", MOUNT_ATTR_RDONLY, 0);
+  int error = set_attributes(WHERRY_FD_SLOTS + slot, MOUNT_ATTR_RDONLY, 0);
   return error == EBADF ? 0 : error;
 }
 
+static int set_attributes_of(const char *path, uint64_t set, int recursively) {
+  int fd = wherry_open_inside(AT_FDCWD, path, O_PATH);
+  if (fd < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
+  int error = set_attributes(fd, set, recursively);
+  close(fd);
+  return error;
+}
+
 static int make_read_only(const char *path) {
-  int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-  if (tree < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
-  int error = set_attributes(tree, "", MOUNT_ATTR_RDONLY, 1);
-  if (!error && move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0) error = errno;
-  close(tree);
+  int target = wherry_open_inside(AT_FDCWD, path, O_PATH);
+  if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
+  int tree = open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+  int error = tree < 0 ? errno : set_attributes(tree, MOUNT_ATTR_RDONLY, 1);
+  if (!error) error = place(tree, target);
+  if (tree >= 0) close(tree);
+  close(target);
   return error;
 }
 
 static int make_node(const struct wherry_op *op) {
-  const char *path = wherry_string(op, 1);
-  int error = make_directories(path, 0755, 1);
-  if (error) return error;
+  char name[WHERRY_NAME_BYTES];
+  int parent = wherry_open_parent(wherry_string(op, 1), name);
+  if (parent < 0) return errno;
   mode_t mask_before = umask(0);
   dev_t device = makedev(op->numbers[1], op->numbers[2]);
-  if (mknod(path, op->numbers[0], device) < 0) error = errno;
+  int error = mknodat(parent, name, op->numbers[0], device) < 0 ? errno : 0;
   umask(mask_before);
   struct stat status;
-  if (error == EEXIST && lstat(path, &status) == 0 && (status.st_mode & S_IFMT) == (op->numbers[0] & S_IFMT) &&
+  if (error == EEXIST && fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+      (status.st_mode & S_IFMT) == (op->numbers[0] & S_IFMT) &&
       (status.st_rdev == device || S_ISFIFO(status.st_mode))) {
     error = 0;
   }
-  if (!error && op->numbers[3] && lchown(path, op->numbers[3] >> 32, (uint32_t)op->numbers[3]) < 0) error = errno;
+  if (!error && op->numbers[3] &&
+      fchownat(parent, name, op->numbers[3] >> 32, (uint32_t)op->numbers[3], AT_SYMLINK_NOFOLLOW) < 0) {
+    error = errno;
+  }
+  close(parent);
   return error;
+}
+
+static int make_link(const char *text, const char *path) {
+  char name[WHERRY_NAME_BYTES];
+  int parent = wherry_open_parent(path, name);
+  if (parent < 0) return errno;
+  int error = symlinkat(text, parent, name) < 0 && errno != EEXIST ? errno : 0;
+  close(parent);
+  return error;
+}
+
+static int make_directory(const char *path, mode_t mode) {
+  int fd = wherry_open_directory(path, mode);
+  if (fd < 0) return errno;
+  close(fd);
+  return 0;
 }
 
 int wherry_mounts(const struct wherry_op *op) {
@@ -216,10 +238,7 @@ int wherry_mounts(const struct wherry_op *op) {
     case WHERRY_OP_PIVOT_ROOT: return pivot(wherry_string(op, 1));
     case WHERRY_OP_MOUNT: return mount_new(op);
     case WHERRY_OP_ATTACH: return attach(op);
-    case WHERRY_OP_SET_ATTRIBUTES: {
-      int error = set_attributes(AT_FDCWD, wherry_string(op, 1), op->numbers[0], op->numbers[1] != 0);
-      return error == ENOENT || error == ENOTDIR ? 0 : error;
-    }
+    case WHERRY_OP_SET_ATTRIBUTES: return set_attributes_of(wherry_string(op, 1), op->numbers[0], op->numbers[1] != 0);
     case WHERRY_OP_NEW_TREE: return new_tree_into_slot(op);
     case WHERRY_OP_CHANGE_ROOT:
       return chroot(wherry_string(op, 1)) < 0 || chdir("/") < 0 ? errno : 0;
@@ -229,10 +248,9 @@ int wherry_mounts(const struct wherry_op *op) {
     case WHERRY_OP_MASK: return mask(op);
     case WHERRY_OP_SEAL: return seal(op->numbers[0]);
     case WHERRY_OP_READ_ONLY: return make_read_only(wherry_string(op, 1));
-    case WHERRY_OP_DIRECTORY: return make_directories(wherry_string(op, 1), op->numbers[0], 0);
+    case WHERRY_OP_DIRECTORY: return make_directory(wherry_string(op, 1), op->numbers[0]);
     case WHERRY_OP_NODE: return make_node(op);
-    case WHERRY_OP_SYMLINK:
-      return symlink(wherry_string(op, 1), wherry_string(op, 2)) < 0 && errno != EEXIST ? errno : 0;
+    case WHERRY_OP_SYMLINK: return make_link(wherry_string(op, 1), wherry_string(op, 2));
     default: return ENOSYS;
   }
 }

@@ -82,7 +82,7 @@ static int set_capability_sets(const struct wherry_op *op) {
 static int load_filter(const struct wherry_op *op) {
   struct sock_fprog filter = {
     .len = op->blob_size / sizeof(struct sock_filter), .filter = (struct sock_filter *)wherry_blob(op)};
-  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0 ? errno : 0;
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, op->numbers[0], &filter) < 0 ? errno : 0;
 }
 
 int wherry_privileges(const struct wherry_op *op) {

@@ -42,7 +42,8 @@ enum LaunchOperation: Hashable, Sendable {
   case noNewPrivileges
   /// Nothing is written elsewhere from now on, where the kernel knows how.
   case landlock(writable: [String])
-  case seccomp(filter: [UInt8])
+  /// `flags`: SECCOMP_FILTER_FLAG_…
+  case seccomp(filter: [UInt8], flags: Int64 = 0)
   /// Input, output and errors, where they are the host's /dev/null, become the one of the present root.
   case reopenNull
   /// `waits`: what `awaitStart` needs stays open.
@@ -66,8 +67,7 @@ enum LaunchOperation: Hashable, Sendable {
   case domainName(String)
   case umask(Int64)
   case capabilitySets(CapabilitySets)
-  /// `owner`: by the host's number; nil = who makes it.
-  case terminal(rows: Int64, columns: Int64, hasConsole: Bool, owner: UInt32? = nil)
+  case terminal(rows: Int64, columns: Int64, hasConsole: Bool, user: UInt32)
   case exactLimit(number: Int64, soft: Int64, hard: Int64)
   /// A file system that is attached later.
   case newTree(type: String, slot: Int, MountAttributes, options: [String])
@@ -76,6 +76,12 @@ enum LaunchOperation: Hashable, Sendable {
   case changeRoot(String)
   case treePropagation(path: String, flags: Int64)
   case personality(Int64)
+  /// A `struct sched_attr`.
+  case scheduler([UInt8])
+  /// As ioprio_set(2) has it.
+  case ioPriority(Int64)
+  /// What is in that directory, into a file system that will be mounted over it.
+  case copyUp(slot: Int, target: String, keepsMode: Bool)
 
   /// What the parent is told; the numbers are only its and the child's.
   enum Meeting: Int64, Hashable, Sendable {
@@ -90,9 +96,9 @@ enum LaunchOperation: Hashable, Sendable {
 /// What an attached mount is to be beside the attributes that it gets.
 struct MountChange: Hashable, Sendable {
   var cleared: MountAttributes = []
-  /// MS_SHARED, …; 0 = as it comes.
+  /// MS_SHARED, …, with MS_REC what lies below it too; 0 = as it comes.
   var propagation: Int64 = 0
-  /// For the mount itself only, not what lies below it.
+  /// Attributes are for the mount itself only, not what lies below it.
   var isFlat = false
 }
 
@@ -147,7 +153,8 @@ extension LaunchOperation {
     case .boundingSet, .user, .capabilities, .capabilitySets, .noNewPrivileges, .seccomp, .fileUser, .ownStreams,
       .landlock:
       encodedPrivileges
-    case .meetParent, .awaitStart, .beBornInside, .domainName, .umask, .terminal, .exactLimit, .newTree, .personality:
+    case .meetParent, .awaitStart, .beBornInside, .domainName, .umask, .terminal, .exactLimit, .newTree, .personality,
+      .scheduler, .ioPriority, .copyUp:
       encodedForBundles
     case .rootMount, .changeRoot, .treePropagation, .propagation, .overlay, .openTree, .mappedTree, .pivotRoot, .mount,
       .attach, .setAttributes, .mask, .seal, .readOnly, .directory, .node, .symlink:
@@ -172,7 +179,7 @@ extension LaunchOperation {
     case .landlock(let paths): Encoded(WHERRY_OP_LANDLOCK, paths)
     case .fileUser(let id): Encoded(WHERRY_OP_FILE_USER, numbers: [Int64(id), Int64(id)])
     case .ownStreams(let user, let group): Encoded(WHERRY_OP_OWN_STREAMS, numbers: [Int64(user), Int64(group)])
-    case .seccomp(let filter): Encoded(WHERRY_OP_SECCOMP, blob: filter)
+    case .seccomp(let filter, let flags): Encoded(WHERRY_OP_SECCOMP, numbers: [flags], blob: filter)
     default: preconditionFailure("not about privileges: \(self)")
     }
   }
@@ -184,13 +191,17 @@ extension LaunchOperation {
     case .awaitStart: Encoded(WHERRY_OP_AWAIT_START, numbers: [Meeting.ready.rawValue])
     case .domainName(let name): Encoded(WHERRY_OP_DOMAIN_NAME, [name])
     case .umask(let mask): Encoded(WHERRY_OP_UMASK, numbers: [mask])
-    case .terminal(let rows, let columns, let hasConsole, let owner):
-      Encoded(WHERRY_OP_TERMINAL, numbers: [rows, columns, hasConsole ? 1 : 0, Int64(owner ?? 0)])
+    case .terminal(let rows, let columns, let hasConsole, let user):
+      Encoded(WHERRY_OP_TERMINAL, numbers: [rows, columns, hasConsole ? 1 : 0, Int64(user)])
     case .exactLimit(let number, let soft, let hard):
       Encoded(WHERRY_OP_EXACT_LIMIT, numbers: [number, soft, hard])
     case .newTree(let type, let slot, let attributes, let options):
       Encoded(WHERRY_OP_NEW_TREE, [type] + options, numbers: [Int64(slot), attributes.rawValue])
     case .personality(let number): Encoded(WHERRY_OP_PERSONALITY, numbers: [number])
+    case .scheduler(let attributes): Encoded(WHERRY_OP_SCHEDULER, blob: attributes)
+    case .ioPriority(let number): Encoded(WHERRY_OP_IO_PRIORITY, numbers: [number])
+    case .copyUp(let slot, let target, let keepsMode):
+      Encoded(WHERRY_OP_COPY_UP, [target], numbers: [Int64(slot), keepsMode ? 1 : 0])
     default: preconditionFailure("not for bundles alone: \(self)")
     }
   }

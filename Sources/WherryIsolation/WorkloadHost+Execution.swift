@@ -84,7 +84,7 @@ extension WorkloadHost {
     let settings = LaunchProgram.probeSettings(pid: pid, cgroup: cgroup(of: id).unifiedDirectory)
     var terminal = LaunchProgram()
     if hasTerminal {
-      terminal.add("make its terminal", .terminal(rows: 0, columns: 0, hasConsole: false, owner: probe.user))
+      terminal.add("make its terminal", .terminal(rows: 0, columns: 0, hasConsole: false, user: probe.user))
     }
     var execution = LaunchProgram()
     execution.addExecution(arguments, environment: probe.environment + environment)

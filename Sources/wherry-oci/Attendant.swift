@@ -33,7 +33,8 @@ final class OwnTerminal {
     var entry = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
     guard poll(&entry, 1, 0) > 0 else { return false }
     master = wherry_receive_descriptor(listener)
-    return master >= 0
+    // Nobody else has this end.
+    return master >= 0 && fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK) == 0
   }
 
   func begin() {
@@ -73,21 +74,17 @@ struct Attendant {
     sigemptyset(&set)
     for number in Self.passedOn + [SIGCHLD] { sigaddset(&set, number) }
     let signals = wherry_signal_descriptor(&set)
-    let hasTerminal = terminal?.receive() == true
-    if hasTerminal { terminal?.begin() }
-    var isInputOpen = hasTerminal
+    var relay: TerminalRelay?
+    if let terminal, terminal.receive() {
+      terminal.begin()
+      relay = TerminalRelay(master: terminal.master)
+    }
     while true {
-      var entries = [
-        pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: hasTerminal ? terminal?.master ?? -1 : -1, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: isInputOpen ? STDIN_FILENO : -1, events: Int16(POLLIN), revents: 0),
-      ]
-      poll(&entries, 3, -1)
-      if entries[1].revents != 0 { _ = Self.carry(terminal?.master ?? -1, STDOUT_FILENO) }
-      if entries[2].revents != 0, !Self.carry(STDIN_FILENO, terminal?.master ?? -1) { isInputOpen = false }
+      var entries = [pollfd(fd: signals, events: Int16(POLLIN), revents: 0)] + (relay?.entries ?? [])
+      poll(&entries, nfds_t(entries.count), -1)
+      relay?.carry(entries.dropFirst())
       if entries[0].revents != 0, let code = handle(signals) {
-        // What it wrote last is still on its way.
-        while hasTerminal, Self.carry(terminal?.master ?? -1, STDOUT_FILENO) {}
+        relay?.finish()
         return code
       }
     }
@@ -102,13 +99,5 @@ struct Attendant {
     if ended < 0, errno == ECHILD { return 1 }
     guard ended == pid else { return nil }
     return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f
-  }
-
-  /// - Returns: false when there is nothing more.
-  private static func carry(_ source: Int32, _ target: Int32) -> Bool {
-    var buffer = [UInt8](repeating: 0, count: 4_096)
-    let count = read(source, &buffer, buffer.count)
-    guard count > 0 else { return false }
-    return write(target, buffer, count) == count
   }
 }

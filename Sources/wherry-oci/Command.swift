@@ -56,7 +56,11 @@ struct Command {
     if let count = options["--preserve-fds"], count != "0" {
       throw Misuse(description: "--preserve-fds \(count) is not supported: only 0 to 2 are passed on")
     }
+    guard !options.has("--no-pivot") else {
+      throw Misuse(description: "--no-pivot is not supported: the root is always changed with pivot_root")
+    }
     var request = BundleRequest(id: id)
+    request.keepsKeyring = options.has("--no-new-keyring")
     request.pidFile = options["--pid-file"]
     request.consoleSocket = options["--console-socket"]
     let isAttached = andStart && !options.has("--detach")

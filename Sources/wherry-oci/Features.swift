@@ -14,7 +14,7 @@ enum Features {
       "mountOptions": list([
         "atime", "bind", "defaults", "dev", "diratime", "exec", "noatime", "nodev", "nodiratime", "noexec",
         "nostrictatime", "nosuid", "nosymfollow", "private", "rbind", "relatime", "ro", "rprivate", "rro", "rshared",
-        "rslave", "runbindable", "rw", "shared", "slave", "strictatime", "suid", "unbindable",
+        "rslave", "runbindable", "rw", "shared", "slave", "strictatime", "suid", "tmpcopyup", "unbindable",
       ]),
       "linux": [
         "namespaces": list(["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]),
@@ -22,6 +22,9 @@ enum Features {
         "cgroup": ["v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false],
         "seccomp": [
           "enabled": true,
+          "supportedFlags": list([
+            "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+          ]),
           "actions": list([
             "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
             "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",

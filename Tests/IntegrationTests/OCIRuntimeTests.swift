@@ -7,32 +7,35 @@ import WherryTestSupport
 extension OnRealParts {
   /// `wherry-oci` as whoever runs containers calls it.
   @Suite(.serialized) struct OCIRuntimeTests {
-    private let folder: String
-    private var root: String { folder + "/state" }
-    private var place: String { folder + "/bundle" }
-    private let id = "wherry-test-\(getpid())"
+    let folder: String
+    var root: String { folder + "/state" }
+    var place: String { folder + "/bundle" }
+    let id = "wherry-test-\(getpid())"
 
     init() throws { folder = try Command.temporaryFolder() }
 
-    private static func skips() -> Bool {
+    static func skips() -> Bool {
       if geteuid() == 0, access("/bin/busybox", X_OK) == 0 { return false }
       print("skipped: wherry-oci needs root and Debian's busybox-static")
       return true
     }
 
-    private func oci(_ arguments: String...) throws -> Outcome {
+    func oci(_ arguments: String...) throws -> Outcome {
       try Command.run(["wherry-oci", "--root", root] + arguments)
     }
 
     /// The container that `spec` proposes, without a terminal, with what the test asks for.
-    private func bundle(_ command: String, _ change: (inout JSON) -> Void = { _ in }) throws {
+    func bundle(_ command: String, _ change: (inout JSON) -> Void = { _ in }) throws {
       let manager = FileManager.default
       for path in ["bin", "tmp"] {
         try manager.createDirectory(atPath: place + "/rootfs/" + path, withIntermediateDirectories: true)
       }
       if !manager.fileExists(atPath: place + "/rootfs/bin/sh") {
         try manager.copyItem(atPath: "/bin/busybox", toPath: place + "/rootfs/bin/busybox")
-        for name in ["sh", "cat", "id", "ls", "sleep", "hostname", "touch", "mknod", "tty", "echo"] {
+        let names = [
+          "sh", "cat", "id", "ls", "sleep", "hostname", "touch", "mknod", "tty", "echo", "stat", "mount", "seq",
+        ]
+        for name in names {
           symlink("busybox", place + "/rootfs/bin/\(name)")
         }
       }
@@ -46,13 +49,13 @@ extension OnRealParts {
       try json.canonical.write(toFile: place + "/config.json", atomically: true, encoding: .utf8)
     }
 
-    private func state() throws -> JSON { try JSON(parsing: Array(try oci("state", id).output.utf8)) }
+    func state() throws -> JSON { try JSON(parsing: Array(try oci("state", id).output.utf8)) }
 
-    private func wait(for status: String) throws {
+    func wait(for status: String) throws {
       try Command.eventually("the container is \(status)") { try state()["status"]?.stringValue == status }
     }
 
-    private func end() {
+    func end() {
       _ = try? oci("delete", "--force", id)
       let left = try? Command.run(["/usr/bin/find", "/sys/fs/cgroup", "-type", "d", "-name", id])
       #expect(left?.output == "", "cgroups are left: \(left?.output ?? "")")
@@ -130,6 +133,12 @@ extension OnRealParts {
       let failed = try oci("create", "--bundle", place, id)
       #expect(failed.status == 1 && failed.error.contains("the createRuntime hook /bin/false failed"), "\(failed.text)")
       #expect(try oci("state", id).status == 1)
+      try? FileManager.default.removeItem(atPath: log)
+      try bundle("exit 0") { json in
+        json["hooks"] = ["createRuntime": [["path": "/bin/false"]], "poststop": hook("poststop")]
+      }
+      #expect(try oci("create", "--bundle", place, id).status == 1)
+      #expect(Command.text(log) == "poststop\n", "what hooks did is undone by hooks")
     }
 
     @Test func limitsAndDevicesHold() throws {

@@ -54,7 +54,8 @@ enum wherry_op_code {
   WHERRY_OP_MOUNT = 11,        // s1 = type, s2 = target (made when missing, no links on the way), s3… = options,
                                // n0 = MOUNT_ATTR_…, n1 = 1: only if the target is there, n2 = 1: links are followed
   WHERRY_OP_ATTACH = 12,       // n0 = slot, s1 = target (made when missing), n1 = MOUNT_ATTR_… to set, all the way down
-                               // unless n2 has bit 32, n2 = to clear, n3 = MS_… propagation or 0
+                               // unless n2 has bit 32, n2 = to clear, n3 = MS_… propagation or 0, with MS_REC all the
+                               // way down
   WHERRY_OP_SET_ATTRIBUTES = 13,  // s1 = path, if there, n0 = MOUNT_ATTR_… to set,
                                // n1 = 1: all the way down
   WHERRY_OP_MASK = 14,         // s1 = path, if there: nothing can be read there any more; s2… = key=value for the
@@ -65,13 +66,13 @@ enum wherry_op_code {
   WHERRY_OP_NODE = 17,         // s1 = path, n0 = mode with type, n1 = major, n2 = minor, n3 = group and, above bit 32,
                                // user; one that is there already is as good
   WHERRY_OP_SYMLINK = 18,      // s1 = what it says, s2 = path
-  WHERRY_OP_WRITE_FILE = 19,   // s1 = path, s2 = text, n0 = 1: a refusal does not matter
+  WHERRY_OP_WRITE_FILE = 19,   // s1 = path, s2 = text, n0 = 1: a refusal does not matter; /proc must be one
   WHERRY_OP_LIMIT = 20,        // n0 = RLIMIT_…, n1 = soft, n2 = hard; never above the hard limit inherited
   WHERRY_OP_BOUNDING_SET = 21, // n0 = mask of capabilities to keep
   WHERRY_OP_USER = 22,         // n0 = uid, n1 = gid, n2 = number of groups, blob = uint32_t each, padded to 8
   WHERRY_OP_CAPABILITIES = 23, // n0 = effective and permitted, n1 = inheritable and ambient
   WHERRY_OP_NO_NEW_PRIVILEGES = 24,
-  WHERRY_OP_SECCOMP = 25,      // blob = struct sock_filter[]
+  WHERRY_OP_SECCOMP = 25,      // blob = struct sock_filter[], n0 = SECCOMP_FILTER_FLAG_…
   WHERRY_OP_CHANGE_DIRECTORY = 26,  // s1
   WHERRY_OP_CLOSE_SLOTS = 28,  // everything that was opened on the way here; n0 = 1: but for what AWAIT_START needs
   WHERRY_OP_REOPEN_NULL = 30,  // the first three descriptors, where they are the null device: this root's own
@@ -81,8 +82,8 @@ enum wherry_op_code {
   WHERRY_OP_UMASK = 33,        // n0
   WHERRY_OP_CAPABILITY_SETS = 34,  // n0 = permitted, n1 = inheritable, n2 = ambient, n3 = effective
   WHERRY_OP_AWAIT_START = 35,  // n0 as above; then waits for a connection, to which failures are reported from now on
-  WHERRY_OP_TERMINAL = 36,     // n0 = rows, n1 = columns: a terminal of its own, whose other end goes to the console,
-                               // n2 = 1: also shown as /dev/console, n3 = whose it is, or 0
+  WHERRY_OP_TERMINAL = 36,     // n0 = rows, n1 = columns: a terminal of its own, whose other end goes to the console;
+                               // n2 = 1: it is /dev/console, n3 = the user it belongs to
   WHERRY_OP_EXACT_LIMIT = 37,  // as LIMIT, but refused where it cannot be kept
   WHERRY_OP_NEW_TREE = 38,     // s1 = type, s2… = options, n0 = slot, n1 = MOUNT_ATTR_…: a new file system, attached
                                // nowhere yet
@@ -97,6 +98,10 @@ enum wherry_op_code {
   WHERRY_OP_FILE_USER = 45,    // n0 = uid, n1 = gid: whose the files are that are made from now on
   WHERRY_OP_OWN_STREAMS = 46,  // n0 = uid, n1 = gid: whose output and errors are, where they are pipes
   WHERRY_OP_LANDLOCK = 47,     // s1… = paths: nothing is written anywhere else, where the kernel knows how
+  WHERRY_OP_SCHEDULER = 60,    // blob = struct sched_attr
+  WHERRY_OP_IO_PRIORITY = 61,  // n0 = class and priority, as ioprio_set(2) has them
+  WHERRY_OP_COPY_UP = 62,      // n0 = slot of a new file system, s1 = directory, if there: what is in it is copied;
+                               // n1 = 1: its owner and mode are not
   WHERRY_OP_EXECUTE = 27,      // n0 = candidate paths, n1 = arguments, n2 = environment; strings in that order
 
   // For the shim; carried out before the clone.
@@ -155,6 +160,7 @@ int wherry_privileges(const struct wherry_op *op);
 int wherry_bundle(const struct wherry_op *op);
 int wherry_users(const struct wherry_op *op);
 int wherry_landlock(const struct wherry_op *op);
+int wherry_copy_up(const struct wherry_op *op);
 
 // What the child of an OCI runtime is cloned with; -1 = none.
 struct wherry_birth {
@@ -165,10 +171,12 @@ struct wherry_birth {
   int parent;
   int start;
   int console;
+  int user_namespace;   // to be entered before; -1 = none
+  int keeps_keyring;    // 1: the caller's session keyring is the child's too
 };
 
 /// The child carries the program out, with its standard streams as they are. Gives its pid, or -1 with errno.
-int wherry_give_birth(const struct wherry_program *program, const struct wherry_birth *birth, int *pidfd);
+int wherry_give_birth(const struct wherry_program *program, const struct wherry_birth *birth);
 /// Executes a program within those namespaces of a process, with `input` as its input. Gives its pid, or -1 with errno.
 int wherry_spawn_within(int pidfd, uint64_t namespaces, const char *path, char *const argv[], char *const envp[],
                         int input);
@@ -176,6 +184,8 @@ int wherry_spawn_within(int pidfd, uint64_t namespaces, const char *path, char *
 int wherry_enter(int descriptor, uint64_t namespaces);
 int wherry_part_from(uint64_t namespaces);
 int wherry_pidfd_open(int pid);
+/// Takes off what is mounted on `path`, looked up as if `root` were the root. 0 or an errno.
+int wherry_unmount_within(const char *root, const char *path);
 /// Loads an eBPF program of the type BPF_PROG_TYPE_CGROUP_DEVICE and attaches it to a cgroup v2. 0 or an errno.
 int wherry_attach_device_filter(int cgroup, const void *instructions, uint32_t count);
 /// A listening stream socket; the descriptor that the first who connects sends (unix(7), SCM_RIGHTS).

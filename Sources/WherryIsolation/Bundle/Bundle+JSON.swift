@@ -124,6 +124,7 @@ extension Bundle.Linux {
     sysctl = try cursor.optional("sysctl")?.texts() ?? [:]
     maskedPaths = try cursor.strings("maskedPaths")
     readOnlyPaths = try cursor.strings("readonlyPaths")
+    if let cache = try cursor.optional("intelRdt") { throw cache.fail("limits of caches are not supported") }
     mountLabel = try cursor.optional("mountLabel")?.string()
     personality = try cursor.optional("personality")?.require("domain").string()
   }
@@ -185,6 +186,19 @@ extension BundleProcess {
     selinuxLabel = try cursor.optional("selinuxLabel")?.string()
     forbidsNewPrivileges = try cursor.optional("noNewPrivileges")?.bool() ?? false
     memoryKillerScore = try cursor.optional("oomScoreAdj")?.integer()
+    if let scheduler = try cursor.optional("scheduler") {
+      self.scheduler = Scheduler(
+        policy: try scheduler.require("policy").string(),
+        nice: try scheduler.optional("nice")?.number(Int32.self) ?? 0,
+        priority: try scheduler.optional("priority")?.number(UInt32.self) ?? 0, flags: try scheduler.strings("flags"),
+        runtime: try scheduler.optional("runtime")?.number(UInt64.self) ?? 0,
+        deadline: try scheduler.optional("deadline")?.number(UInt64.self) ?? 0,
+        period: try scheduler.optional("period")?.number(UInt64.self) ?? 0)
+    }
+    if let priority = try cursor.optional("ioPriority") {
+      ioPriority = IOPriority(
+        kind: try priority.require("class").string(), priority: try priority.optional("priority")?.integer() ?? 0)
+    }
   }
 }
 

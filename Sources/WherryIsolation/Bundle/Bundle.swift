@@ -110,11 +110,32 @@ package struct BundleProcess: Hashable, Sendable {
   package var selinuxLabel: String?
   package var forbidsNewPrivileges = false
   package var memoryKillerScore: Int64?
+  package var scheduler: Scheduler?
+  package var ioPriority: IOPriority?
 
   package struct Limit: Hashable, Sendable {
     package var type: String
     package var soft: UInt64
     package var hard: UInt64
+  }
+}
+
+extension BundleProcess {
+  /// sched(7), sched_setattr(2).
+  package struct Scheduler: Hashable, Sendable {
+    package var policy: String
+    package var nice: Int32
+    package var priority: UInt32
+    package var flags: [String]
+    /// Nanoseconds, as are the next two.
+    package var runtime: UInt64
+    package var deadline: UInt64
+    package var period: UInt64
+  }
+
+  package struct IOPriority: Hashable, Sendable {
+    package var kind: String
+    package var priority: Int64
   }
 }
 

@@ -9,6 +9,8 @@ package struct BundleRequest: Sendable {
   package var pidFile: String?
   /// A socket that gets the terminal's other end.
   package var consoleSocket: String?
+  /// The caller's session keyring stays the container's.
+  package var keepsKeyring = false
 
   package init(id: String) { self.id = id }
 }
@@ -27,8 +29,18 @@ struct BundleBirth {
     context.legacyCgroups = cgroup.legacy.map { ($0.name, $0.mount + cgroup.path) }
     context.hasAppArmor = Files.exists("/sys/kernel/security/apparmor/profiles")
     context.hasSELinux = Files.exists("/sys/fs/selinux/enforce")
+    context.hostDevices = Set(bundle.linux.devices.filter(isOfHost).map(\.path))
     if let seccomp = bundle.linux.seccomp { context.seccompFilter = try seccomp.compiled() }
     return context
+  }
+
+  /// The very device, under the path that it shall have in the container.
+  private static func isOfHost(_ device: Bundle.Device) -> Bool {
+    var status = stat()
+    guard lstat(device.path, &status) == 0 else { return false }
+    let number = UInt64(status.st_rdev)
+    return status.st_mode & S_IFMT == (device.type == "b" ? S_IFBLK : S_IFCHR)
+      && Int64(wherry_major(number)) == device.major && Int64(wherry_minor(number)) == device.minor
   }
 
   // MARK: - Talking to the child
@@ -60,6 +72,7 @@ struct BundleBirth {
     var start: Int32 = -1
     var console: Int32 = -1
     var cgroup: Int32 = -1
+    var userNamespace: Int32 = -1
 
     init() throws(Failure) {
       guard pipe(&report) == 0, socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &parent) == 0 else {
@@ -69,7 +82,17 @@ struct BundleBirth {
       }
     }
 
-    deinit { for descriptor in report + parent + [start, console, cgroup] where descriptor >= 0 { close(descriptor) } }
+    deinit {
+      let descriptors = report + parent + [start, console, cgroup, userNamespace]
+      for descriptor in descriptors where descriptor >= 0 { close(descriptor) }
+    }
+
+    /// The cgroup v2 that the child is born in.
+    func open(cgroup directory: String?) throws(Failure) {
+      guard let directory else { return }
+      cgroup = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      guard cgroup >= 0 else { throw BundleCgroup.failure(directory, errno) }
+    }
 
     /// What the child has is its alone from now on: else this would wait for itself.
     func leaveToChild() {

@@ -86,8 +86,23 @@ package struct BundleCgroup: Sendable {
 
   static func failure(_ place: String, _ number: Int32) -> Failure {
     Failure(
-      .start, code: "workload.cgroup", message: "the cgroup \(place) cannot be made: \(sentence(ofErrno: number))",
+      .start, code: "workload.cgroup",
+      message: "the cgroup \(place) cannot be made or used: \(sentence(ofErrno: number))",
       remedy: "run as root with a writable cgroup file system, or name another cgroupsPath")
+  }
+
+  /// Where one more process of the container is born. Once it hands controllers down itself, only cgroups below it take
+  /// processes (cgroup-v2.rst, "No Internal Process Constraint"), and that of its first process does.
+  /// - Parameter membership: /proc/<pid>/cgroup of the first process.
+  func directoryForMore(membership: String) -> String? {
+    guard let unified, let own = unifiedDirectory,
+      let controllers = Files.text(own + "/cgroup.subtree_control"), controllers.contains(where: \.isLetter)
+    else { return unifiedDirectory }
+    let line = membership.split(separator: "\n").first { $0.hasPrefix("0::") }
+    guard let place = line?.dropFirst(3), place.hasPrefix(path + "/"), !place.hasSuffix(" (deleted)") else {
+      return own
+    }
+    return unified + place
   }
 
   package var processes: [Int32] { Cgroup.processes(in: directories) }

@@ -19,22 +19,20 @@ struct BundleHooks {
   }
 
   private func run(_ hook: Bundle.Hook, _ name: String) throws(Failure) {
-    var pipes: [Int32] = [0, 0]
-    guard pipe(&pipes) == 0 else { throw failure(hook, name, "no pipe: \(sentence(ofErrno: errno))") }
+    // A file and not a pipe: nobody waits for a hook to read, and its time does not begin before it is there.
+    let input = wherry_memory_file("state")
+    guard input >= 0 else { throw failure(hook, name, "no file in memory: \(sentence(ofErrno: errno))") }
+    defer { close(input) }
+    let error = Files.write(state.canonicalBytes, to: input)
+    guard error == 0, lseek(input, 0, SEEK_SET) == 0 else {
+      throw failure(hook, name, "its input cannot be written: \(sentence(ofErrno: error == 0 ? errno : error))")
+    }
     let arguments = hook.arguments.map { strdup($0) } + [nil]
     let environment = hook.environment.map { strdup($0) } + [nil]
     defer { for text in arguments + environment { free(text) } }
     let pid = wherry_spawn_within(
-      process, UInt64(bitPattern: namespaces), hook.path, arguments, environment, pipes[0])
-    close(pipes[0])
-    guard pid > 0 else {
-      close(pipes[1])
-      throw failure(hook, name, sentence(ofErrno: errno))
-    }
-    // A hook that does not read its input must not end the runtime; one that is small fits the pipe.
-    signal(SIGPIPE, SIG_IGN)
-    _ = Files.write(state.canonicalBytes, to: pipes[1])
-    close(pipes[1])
+      process, UInt64(bitPattern: namespaces), hook.path, arguments, environment, input)
+    guard pid > 0 else { throw failure(hook, name, sentence(ofErrno: errno)) }
     let status = try wait(pid, hook, name)
     guard status == 0 else {
       let words =

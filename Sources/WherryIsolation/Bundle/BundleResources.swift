@@ -197,6 +197,13 @@ struct BundleResources {
   }
 
   private mutating func others() throws(JSONShapeError) {
+    for (device, limits) in try json.optional("rdma")?.object().sorted(by: { $0.key < $1.key }) ?? [] {
+      var line = device
+      for (key, word) in [("hcaHandles", "hca_handle"), ("hcaObjects", "hca_object")] {
+        if let number = try limits.optional(key)?.integer() { line += " \(word)=\(number)" }
+      }
+      add("rdma", ("rdma", "rdma.max"), "rdma.max", line)
+    }
     for (key, value) in try json.optional("unified")?.object().sorted(by: { $0.key < $1.key }) ?? [] {
       guard !key.contains("/") else { throw value.fail("it is no name of a file") }
       add("unified.\(key)", nil, key, try value.string())

@@ -32,14 +32,15 @@ extension BundleRuntime {
     var record = BundleRecord(
       id: request.id, bundle: place, version: bundle.version, pid: 0, startTime: 0,
       cgroupPath: "", created: Int64(time(nil)), annotations: bundle.annotations)
+    var hasHooks = false
     do throws(Failure) {
       try store.save(configuration: bytes, of: request.id)
       try store.save(record)
-      try begin(bundle, root: rootPath, request, &record)
+      try begin(bundle, root: rootPath, request, &record, &hasHooks)
     } catch {
       end(record)
-      if !record.cgroupPath.isEmpty { _ = BundleCgroup(path: record.cgroupPath).remove() }
-      store.remove(request.id)
+      // What hooks did is for other hooks to undo (runtime.md, "Lifecycle").
+      remove(record, bundle: bundle, hasHooks: hasHooks)
       throw error
     }
     return record.pid
@@ -51,13 +52,13 @@ extension BundleRuntime {
     return String(cString: found)
   }
 
-  private static func cgroupPath(_ bundle: Bundle, _ id: String) -> String {
+  static func cgroupPath(_ bundle: Bundle, _ id: String) -> String {
     guard let path = bundle.linux.cgroupsPath, !path.isEmpty else { return "/wherry-oci/\(id)" }
     return path
   }
 
   private func begin(
-    _ bundle: Bundle, root: String, _ request: BundleRequest, _ record: inout BundleRecord
+    _ bundle: Bundle, root: String, _ request: BundleRequest, _ record: inout BundleRecord, _ hasHooks: inout Bool
   ) throws(Failure) {
     let path = Self.cgroupPath(bundle, request.id)
     let cgroup = BundleCgroup(path: path)
@@ -76,78 +77,27 @@ extension BundleRuntime {
     if let path = request.consoleSocket, bundle.process?.hasTerminal == true {
       ties.console = try BundleBirth.connectConsole(path)
     }
-    ties.start = wherry_listen(store.directory(request.id), BundleStore.socketName)
+    ties.start = wherry_listen(store.directory(request.id), BundleStore.earlySocketName)
     guard ties.start >= 0 else {
       throw Failure(
         .internalError, code: "bundle.store", message: "no socket can be made: \(sentence(ofErrno: errno))",
         remedy: "choose another --root")
     }
-    if let directory = cgroup.unifiedDirectory { ties.cgroup = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-    try enterParentNamespaces(bundle)
-    record.pid = try giveBirth(program, namespaces: newNamespaces(bundle), ties: ties, slot: -1)
+    try ties.open(cgroup: cgroup.unifiedDirectory)
+    record.pid = try giveBirth(program, bundle, ties, keepsKeyring: request.keepsKeyring)
     record.startTime = ProcessTable.startTime(of: record.pid) ?? 0
     try store.save(record)
     ties.leaveToChild()
-    try accompany(bundle, record, ties)
+    try accompany(bundle, record, ties, &hasHooks)
     if let resources = bundle.linux.resources { try cgroup.apply(resources, devices: true) }
     if let path = request.pidFile { try BundleBirth.writePIDFile(path, record.pid) }
-  }
-
-  /// A namespace of pids or times is entered by its members' children only, so the runtime goes ahead.
-  private func enterParentNamespaces(_ bundle: Bundle) throws(Failure) {
-    for namespace in bundle.linux.namespaces where namespace.kind == .pid || namespace.kind == .time {
-      let flag = UInt64(bitPattern: BundleProgram.flags[namespace.kind] ?? 0)
-      var error: Int32 = 0
-      if let path = namespace.path {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        error = descriptor < 0 ? errno : wherry_enter(descriptor, flag)
-        if descriptor >= 0 { close(descriptor) }
-      } else if namespace.kind == .time {
-        error = wherry_part_from(flag)
-        for (clock, offset) in bundle.linux.timeOffsets.sorted(by: { $0.key < $1.key }) where error == 0 {
-          let line = "\(clock) \(offset.seconds) \(offset.nanoseconds)"
-          error = Files.write(Array(line.utf8), to: "/proc/self/timens_offsets", flags: O_WRONLY)
-        }
-      }
-      guard error == 0 else {
-        throw Failure(
-          .start, code: "bundle.namespace",
-          message: "cannot enter the \(namespace.kind.rawValue) namespace \(namespace.path ?? ""): "
-            + sentence(ofErrno: error), remedy: "mend linux.namespaces in config.json")
-      }
-    }
-  }
-
-  /// Those that the clone makes. That of cgroups comes later, when the child is in its cgroup.
-  private func newNamespaces(_ bundle: Bundle) -> Int64 {
-    BundleProgram.flags(
-      of: bundle.linux.namespaces.filter { $0.path == nil && $0.kind != .cgroup && $0.kind != .time })
-  }
-
-  func giveBirth(
-    _ program: LaunchProgram, namespaces: Int64, ties: BundleBirth.Ties, slot: Int32
-  ) throws(Failure) -> Int32 {
-    let bytes = program.bytes
-    let place = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 16)
-    defer { place.deallocate() }
-    place.copyMemory(from: bytes, byteCount: bytes.count)
-    var birth = wherry_birth(
-      namespaces: UInt64(bitPattern: namespaces), cgroup: ties.cgroup, slot: slot, report: ties.report[1],
-      parent: ties.parent[1], start: ties.start, console: ties.console)
-    var descriptor: Int32 = -1
-    fflush(nil)
-    let pid = wherry_give_birth(place.assumingMemoryBound(to: wherry_program.self), &birth, &descriptor)
-    guard pid > 0 else {
-      throw Failure(
-        .start, code: "bundle.clone", message: "cannot clone into new namespaces: \(sentence(ofErrno: errno))",
-        remedy: "run as root on a kernel that has them")
-    }
-    close(descriptor)
-    return pid
+    try store.setWaiting(request.id)
   }
 
   /// What the child cannot do for itself, in the order in which it asks.
-  private func accompany(_ bundle: Bundle, _ record: BundleRecord, _ ties: BundleBirth.Ties) throws(Failure) {
+  private func accompany(
+    _ bundle: Bundle, _ record: BundleRecord, _ ties: BundleBirth.Ties, _ hasHooks: inout Bool
+  ) throws(Failure) {
     while true {
       switch ties.meeting() {
       case .born:
@@ -162,7 +112,9 @@ extension BundleRuntime {
               remedy: "choose one from -1000 to 1000; lower than now takes CAP_SYS_RESOURCE")
           }
         }
-      case .furnished: try runCreationHooks(bundle, record)
+      case .furnished:
+        hasHooks = true
+        try runCreationHooks(bundle, record)
       case .ready: return
       case nil:
         throw BundleBirth.report(from: ties.report[0])
@@ -189,8 +141,9 @@ extension BundleRuntime {
   }
 
   private func runCreationHooks(_ bundle: Bundle, _ record: BundleRecord) throws(Failure) {
-    let hooks = BundleHooks(state: json(record, .created))
-    try hooks.run(bundle.hooks.prestart, "prestart")
+    // Who still uses these, which the specification has given up, takes the container for one that is created.
+    try BundleHooks(state: json(record, .created)).run(bundle.hooks.prestart, "prestart")
+    let hooks = BundleHooks(state: json(record, .creating))
     try hooks.run(bundle.hooks.createRuntime, "createRuntime")
     guard !bundle.hooks.createContainer.isEmpty else { return }
     let descriptor = wherry_pidfd_open(record.pid)
@@ -224,10 +177,12 @@ extension BundleRuntime {
     if let path = request.consoleSocket, process.hasTerminal {
       ties.console = try BundleBirth.connectConsole(path)
     }
-    if let directory = cgroup.unifiedDirectory { ties.cgroup = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    let membership = Files.text("/proc/\(record.pid)/cgroup") ?? ""
+    try ties.open(cgroup: cgroup.directoryForMore(membership: membership))
     let target = wherry_pidfd_open(record.pid)
     defer { if target >= 0 { close(target) } }
-    let helper = try giveBirth(program, namespaces: 0, ties: ties, slot: target)
+    let helper = try giveBirth(
+      program, namespaces: 0, ties: ties, slot: target, keepsKeyring: request.keepsKeyring)
     ties.leaveToChild()
     let pid = ties.bornInside()
     ProcessTable.wait(for: helper)

@@ -22,6 +22,7 @@ package struct BundleRuntime {
     guard record.pid > 0 else { return .creating }
     guard ProcessTable.startTime(of: record.pid) == record.startTime else { return .stopped }
     if store.isWaiting(record.id) { return .created }
+    if store.isBeingCreated(record.id) { return .creating }
     return BundleCgroup(path: record.cgroupPath).isFrozen ? .paused : .running
   }
 
@@ -31,7 +32,7 @@ package struct BundleRuntime {
     for (key, value) in record.annotations { annotations[key] = .string(value) }
     return [
       "ociVersion": .string(record.version), "id": .string(record.id), "status": .string(status.rawValue),
-      "pid": .integer(status == .stopped || status == .creating ? 0 : Int64(record.pid)),
+      "pid": .integer(status == .stopped ? 0 : Int64(record.pid)),
       "bundle": .string(record.bundle), "annotations": .object(annotations),
     ]
   }
@@ -58,7 +59,14 @@ package struct BundleRuntime {
   // MARK: - Start
 
   package func start(_ id: String) throws(Failure) {
-    let record = try store.load(id)
+    var record = try store.load(id)
+    guard let lock = store.lock(id) else {
+      throw Failure(
+        .rejected, code: "bundle.status", message: "\(id) is being started by somebody else",
+        remedy: "wait for that one")
+    }
+    defer { close(lock) }
+    record = try store.load(id)
     let status = status(record)
     guard status == .created else { throw Self.wrong(status, id, "started", "only one that is created can be") }
     let bundle = try store.bundle(of: id)
@@ -164,27 +172,39 @@ package struct BundleRuntime {
   package func delete(_ id: String, force: Bool) throws(Failure) {
     let record: BundleRecord
     do throws(Failure) { record = try store.load(id) } catch {
-      if force, error.code == "bundle.unknown" { return }
-      throw error
+      guard force, error.code == "bundle.unknown" || error.code == "bundle.store" else { throw error }
+      if error.code == "bundle.unknown" { return }
+      let path = (try? store.bundle(of: id)).map { Self.cgroupPath($0, id) }
+      record = store.unknown(id, cgroupPath: path ?? "")
     }
     let status = status(record)
     if status != .stopped {
       guard force else { throw Self.wrong(status, id, "deleted", "end it first, or use --force") }
       end(record)
     }
-    let bundle = try? store.bundle(of: id)
+    remove(record, bundle: try? store.bundle(of: id))
+  }
+
+  /// What `create` made, and then what the bundle wants done after that.
+  func remove(_ record: BundleRecord, bundle: Bundle?, hasHooks: Bool = true) {
     if !record.cgroupPath.isEmpty { removeCgroup(BundleCgroup(path: record.cgroupPath)) }
-    if let bundle, !bundle.linux.namespaces.contains(where: { $0.kind == .mount }), let root = bundle.root {
-      // Its mounts were made where everybody sees them.
-      let path = BundleBirth.absolute(root.path, in: record.bundle)
-      for mount in bundle.mounts.reversed() { umount2(path + mount.destination, Int32(MNT_DETACH)) }
-    }
-    store.remove(id)
-    for hook in bundle?.hooks.poststop ?? [] {
+    if let bundle, record.pid > 0 { unmountLeftovers(of: bundle, in: record.bundle) }
+    store.remove(record.id)
+    for hook in hasHooks ? bundle?.hooks.poststop ?? [] : [] {
       do throws(Failure) { try BundleHooks(state: json(record, .stopped)).run([hook], "poststop") } catch {
         warn("\(error)")
       }
     }
+  }
+
+  /// Mounts of a container without a mount namespace were made where everybody sees them. Looked up as it was done from
+  /// inside: a link in the image leads to nothing of the host's.
+  private func unmountLeftovers(of bundle: Bundle, in directory: String) {
+    guard !bundle.linux.namespaces.contains(where: { $0.kind == .mount }), let root = bundle.root else { return }
+    let place = BundleBirth.absolute(root.path, in: directory)
+    let paths = bundle.mounts.map(\.destination) + bundle.linux.readOnlyPaths + bundle.linux.maskedPaths
+    let own = bundle.process?.hasTerminal == true ? ["/dev/console"] : []
+    for path in (paths + own).reversed() { wherry_unmount_within(place, path) }
   }
 
   /// Processes leave it a moment after they end.

@@ -22,15 +22,33 @@ package struct BundleRecord: Hashable, Sendable {
 ///
 ///     <root>/<id>/config.json   as the bundle had it when the container was created
 ///     <root>/<id>/state.json    the record
-///     <root>/<id>/start         a socket, while the container waits to be started
+///     <root>/<id>/creating      a socket, while the container is being created
+///     <root>/<id>/start         the same, while it waits to be started
 struct BundleStore {
   let root: String
 
   private static let idBytesMaximum = 255
   static let socketName = "start"
+  static let earlySocketName = "creating"
 
   func directory(_ id: String) -> String { "\(root)/\(id)" }
   func isWaiting(_ id: String) -> Bool { Files.exists("\(directory(id))/\(Self.socketName)") }
+  func isBeingCreated(_ id: String) -> Bool { Files.exists("\(directory(id))/\(Self.earlySocketName)") }
+
+  /// From now on it can be started.
+  func setWaiting(_ id: String) throws(Failure) {
+    let path = "\(directory(id))/\(Self.socketName)"
+    guard rename("\(directory(id))/\(Self.earlySocketName)", path) == 0 else { throw Self.failure("make", path, errno) }
+  }
+
+  /// Held until the descriptor is closed, or its process ends. nil = somebody else has it.
+  func lock(_ id: String) -> Int32? {
+    let descriptor = open(directory(id), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return descriptor }
+    close(descriptor)
+    return nil
+  }
 
   static func checkID(_ id: String) throws(Failure) {
     let isPlain = id.utf8.allSatisfy {
@@ -89,11 +107,8 @@ struct BundleStore {
       throw Failure(
         .rejected, code: "bundle.unknown", message: "there is no container \(id)", remedy: "see `wherry-oci list`")
     }
-    guard let bytes = Files.read("\(directory(id))/state.json") else {
-      // Its `create` is under way, or was killed.
-      return BundleRecord(
-        id: id, bundle: "", version: "1.0.2", pid: 0, startTime: 0, cgroupPath: "", created: 0, annotations: [:])
-    }
+    // Its `create` is under way, or was killed.
+    guard let bytes = Files.read("\(directory(id))/state.json") else { return unknown(id) }
     do {
       let json = JSONCursor(try JSON(parsing: bytes))
       var annotations: [String: String] = [:]
@@ -109,6 +124,12 @@ struct BundleStore {
         .internalError, code: "bundle.store", message: "the state of \(id) cannot be read: \(error)",
         remedy: "remove it with `wherry-oci delete --force \(id)`")
     }
+  }
+
+  /// Of a container of which nothing is known but its name, and where its cgroup is.
+  func unknown(_ id: String, cgroupPath: String = "") -> BundleRecord {
+    BundleRecord(
+      id: id, bundle: "", version: "1.0.2", pid: 0, startTime: 0, cgroupPath: cgroupPath, created: 0, annotations: [:])
   }
 
   func bundle(of id: String) throws(Failure) -> Bundle {

@@ -3,16 +3,19 @@
 struct MountOptions: Hashable, Sendable {
   var attributes: MountAttributes = []
   var cleared: MountAttributes = []
-  var propagation: Int64 = 0
+  /// MS_… flags; nil = nothing was said.
+  var propagation: Int64?
   var isBind = false
   /// Also what is mounted below the source.
   var isRecursiveBind = false
   /// Attributes hold all the way down.
   var isRecursive = false
+  /// Begins with what is in the directory that it is mounted over.
+  var isCopiedUp = false
   /// For the file system itself: `size=64m`, `sync`.
   var data: [String] = []
 
-  private static let recursive: Int64 = 0x4000
+  static let recursive: Int64 = 0x4000
   private static let propagations: [String: Int64] = [
     "private": 1 << 18, "rprivate": 1 << 18 | recursive, "slave": 1 << 19, "rslave": 1 << 19 | recursive,
     "shared": 1 << 20, "rshared": 1 << 20 | recursive, "unbindable": 1 << 17, "runbindable": 1 << 17 | recursive,
@@ -29,7 +32,7 @@ struct MountOptions: Hashable, Sendable {
   ]
   /// Mean nothing to the kernel, or are said to it in another way here.
   private static let ignored: Set<String> = [
-    "defaults", "tmpcopyup", "remount", "nouser", "user", "auto", "noauto", "",
+    "defaults", "remount", "nouser", "user", "auto", "noauto", "",
   ]
 
   init(_ options: [String]) {
@@ -39,6 +42,8 @@ struct MountOptions: Hashable, Sendable {
       } else if option == "bind" || option == "rbind" {
         isBind = true
         isRecursiveBind = option == "rbind"
+      } else if option == "tmpcopyup" {
+        isCopiedUp = true
       } else if !Self.ignored.contains(option), !take(option) {
         if option.hasPrefix("r"), take(String(option.dropFirst())) { isRecursive = true } else { data.append(option) }
       }

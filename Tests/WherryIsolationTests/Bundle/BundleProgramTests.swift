@@ -40,7 +40,9 @@ import WherryModel
     func place(_ operation: LaunchOperation) throws -> Int { try #require(made.firstIndex(of: operation)) }
     let pivot = try place(.pivotRoot("/r"))
     #expect(try place(.openTree(path: "/srv", slot: 0, alone: true)) < pivot, "the host's is opened before")
-    let attach = LaunchOperation.attach(slot: 0, target: "/data", .readOnly, change: MountChange(isFlat: true))
+    let attach = LaunchOperation.attach(
+      slot: 0, target: "/data", .readOnly,
+      change: MountChange(propagation: Propagation.privateTree.rawValue, isFlat: true))
     #expect(try place(attach) > pivot, "and looked up in the container's own root")
     #expect(try place(.mask(path: "/proc/kcore", slot: nil)) > pivot)
     let closed = try place(.closeSlots(waits: true))
@@ -87,7 +89,8 @@ import WherryModel
     #expect(!made.contains { if case .node = $0 { true } else { false } })
   }
 
-  @Test func namespacesByPathAreEnteredUsersFirst() throws {
+  /// That of users is entered by who clones: it says what may be done to the others.
+  @Test func namespacesByPathAreEntered() throws {
     let made = try operations(
       try WherryIsolationTests.bundle(
         """
@@ -96,7 +99,76 @@ import WherryModel
           {"type": "user", "path": "/u"}]}}
         """))
     let entered = made.compactMap { if case .enter(_, let flags) = $0 { flags } else { nil } }
-    #expect(entered == [Namespace.user, Namespace.network])
+    #expect(entered == [Namespace.network])
+    #expect(made[0...1] == [.meetParent(.born), .user(0, group: 0, groups: [])])
+  }
+
+  /// A bind has the host's peers only when it is taken while the host's mounts are peers still.
+  @Test func bindsAreTakenBeforeMountsArePrivate() throws {
+    func change(_ options: String, _ root: String = "private") throws -> (change: MountChange?, isTakenFirst: Bool) {
+      let made = try operations(
+        try bundle(
+          linux: "\"rootfsPropagation\": \"\(root)\"",
+          others: "\"mounts\": [{\"destination\": \"/d\", \"source\": \"/s\", \"options\": [\(options)]}]"))
+      let taken = made.firstIndex { if case .openTree("/s", _, _) = $0 { true } else { false } }
+      let kept = made.firstIndex {
+        switch $0 {
+        case .propagation, .treePropagation: true
+        default: false
+        }
+      }
+      let change = made.compactMap { if case .attach(_, "/d", _, let change) = $0 { change } else { nil } }.first
+      return (change, try #require(taken) < #require(kept))
+    }
+    let slave = try #require(MountOptions.propagation(named: "rslave"))
+    #expect(try change("\"rbind\", \"rslave\"") == (MountChange(propagation: slave, isFlat: true), true))
+    #expect(try change("\"rbind\"").change?.propagation == Propagation.privateTree.rawValue)
+    #expect(try change("\"rbind\"", "slave").change?.propagation == slave)
+    #expect(try change("\"rbind\"", "rshared").change?.propagation == 0)
+    let root = try operations(try bundle(linux: "\"rootfsPropagation\": \"rslave\""))
+    let flags = try #require(MountOptions.propagation(named: "slave"))
+    #expect(root.contains(.treePropagation(path: "/", flags: flags)), "each mount has its own")
+  }
+
+  @Test func devicesOfTheBundleAreTheHostsInAUserNamespace() throws {
+    let container = try WherryIsolationTests.bundle(
+      """
+      {"ociVersion": "1.0.2", "root": {"path": "/r"}, "process": {"cwd": "/", "args": ["true"]},
+       "linux": {"namespaces": [{"type": "mount"}, {"type": "user"}],
+        "devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}, {"path": "/dev/p", "type": "p"}]}}
+      """)
+    #expect(refusal(container).contains("/dev/fuse cannot be made in a user namespace"))
+    var context = BundleContext(root: "/r")
+    context.hostDevices = ["/dev/fuse"]
+    let made = try operations(container, context)
+    #expect(made.contains { if case .openTree("/dev/fuse", _, _) = $0 { true } else { false } })
+    #expect(made.contains { if case .attach(_, "/dev/fuse", _, _) = $0 { true } else { false } })
+    #expect(made.contains { if case .node("/dev/p", _, _, _, _, _) = $0 { true } else { false } })
+  }
+
+  @Test func theSchedulerIsToldAsTheKernelHasIt() throws {
+    let process = """
+      "scheduler": {"policy": "SCHED_FIFO", "priority": 9, "flags": ["SCHED_FLAG_RESET_ON_FORK"]},
+      "ioPriority": {"class": "IOPRIO_CLASS_IDLE"}
+      """
+    let made = try operations(try bundle(process: process))
+    func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
+    let bytes = [48, 0, 0, 0, 1, 0, 0, 0, 1] + zeros(11) + [9] + zeros(27)
+    #expect(made.contains(.scheduler(bytes)) && made.contains(.ioPriority(3 << 13)))
+    #expect(refusal(try bundle(process: "\"scheduler\": {\"policy\": \"SCHED_FUN\"}")).contains("is not known"))
+    #expect(refusal(try bundle(process: "\"ioPriority\": {\"class\": \"FUN\"}")).contains("is not known"))
+  }
+
+  @Test func flagsOfTheFilterAreHandedOn() throws {
+    var context = BundleContext(root: "/r")
+    context.seccompFilter = [1]
+    func made(_ flag: String) throws -> [LaunchOperation] {
+      try operations(
+        try bundle(
+          linux: "\"seccomp\": {\"defaultAction\": \"SCMP_ACT_LOG\", \"flags\": [\"\(flag)\"]}"), context)
+    }
+    #expect(try made("SECCOMP_FILTER_FLAG_LOG").contains(.seccomp(filter: [1], flags: 2)))
+    #expect(throws: Failure.self) { try made("SECCOMP_FILTER_FLAG_FUN") }
   }
 
   @Test func sharedMountsMeanAChangeOfRootOnly() throws {
@@ -134,6 +206,10 @@ import WherryModel
     let mounts = "\"mounts\": [{\"destination\": \"/a\", \"options\": [\"bind\"]}]"
     #expect(refusal(try bundle(others: mounts)).contains("has no source"))
     #expect(refusal(try bundle(others: "\"mounts\": [{\"destination\": \"/a\"}]")).contains("has no type"))
+    for (type, option) in [("bind", "idmap"), ("bind", "fun"), ("tmpfs", "ridmap"), ("proc", "tmpcopyup")] {
+      let mount = "{\"destination\": \"/a\", \"type\": \"\(type)\", \"source\": \"/s\", \"options\": [\"\(option)\"]}"
+      #expect(refusal(try bundle(others: "\"mounts\": [\(mount)]")).contains("the option \(option) of the mount on /a"))
+    }
   }
 
   @Test func unknownCapabilitiesArePassedOver() throws {

@@ -67,6 +67,7 @@ func bundle(_ text: String) throws -> Bundle { try Bundle(JSONCursor(try JSON(pa
       "more than nothing"
     ),
     ("{\"ociVersion\": \"1.0.0\", \"mounts\": [{\"destination\": \"/a\", \"uidMappings\": []}]}", "not supported"),
+    ("{\"ociVersion\": \"1.0.0\", \"linux\": {\"intelRdt\": {}}}", "limits of caches are not supported"),
   ])
   func whatCannotBeMeantIsRefusedWithItsPlace(text: String, sentence: String) {
     #expect(refusal(text).contains(sentence), "\(refusal(text))")
@@ -75,6 +76,7 @@ func bundle(_ text: String) throws -> Bundle { try Bundle(JSONCursor(try JSON(pa
   @Test func optionsOfMountsAreSorted() {
     let bind = MountOptions(["rbind", "ro", "nosuid", "rshared", "size=5"])
     #expect(bind.isBind && bind.isRecursiveBind && !bind.isRecursive && bind.attributes == [.readOnly, .noSetuid])
+    #expect(MountOptions(["ro"]).propagation == nil && MountOptions(["tmpcopyup"]).isCopiedUp)
     #expect(bind.propagation == 1 << 20 | 0x4000 && bind.data == ["size=5"])
     let deep = MountOptions(["bind", "rro"])
     #expect(deep.isRecursive && deep.attributes == .readOnly && !deep.isRecursiveBind)

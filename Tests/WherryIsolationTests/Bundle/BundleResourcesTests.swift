@@ -99,4 +99,22 @@ import WherryTestSupport
   ]) func nonsenseIsRefused(text: String) {
     #expect(throws: JSONShapeError.self) { try lines(text, legacy()) }
   }
+
+  /// cgroup-v2.rst, "No Internal Process Constraint".
+  @Test func oneMoreProcessGoesWhereTheKernelTakesIt() {
+    let cgroup = unified()
+    mkdir(directory.file("b"), 0o755)
+    let own = directory.file("b")
+    #expect(cgroup.directoryForMore(membership: "0::/b/init\n") == own)
+    TestFile.write(Array("memory pids\n".utf8), to: directory.file("b/cgroup.subtree_control"))
+    #expect(cgroup.directoryForMore(membership: "1:cpu:/x\n0::/b/init\n") == own + "/init")
+    for elsewhere in ["0::/bb/init\n", "0::/\n", "0::/b/init (deleted)\n", ""] {
+      #expect(cgroup.directoryForMore(membership: elsewhere) == own)
+    }
+  }
+
+  @Test func adaptersAreLimitedOrTheHostHasNoneToLimit() throws {
+    let limits = "{\"rdma\": {\"mlx5_1\": {\"hcaHandles\": 3, \"hcaObjects\": 4}}}"
+    #expect(try lines(limits, unified()) == ["/b/rdma.max=mlx5_1 hca_handle=3 hca_object=4"])
+  }
 }
