@@ -24,29 +24,26 @@ extension WorkloadHost {
     }
     _ = fcntl(pair[0], F_SETFD, FD_CLOEXEC)
     let link = try spawn(id, program, directory: nil, listener: pair[1], keepsStreams: true)
-    var relay: TerminalRelay?
-    if hasTerminal {
-      close(pair[1])
-      pair[1] = -1
-      // Nothing comes when it could not be made; the link says why.
-      let master = wherry_receive_descriptor_from(pair[0])
-      relay = master >= 0 ? TerminalRelay(master: master) : nil
-    }
-    return try attend(link, relay, signals)
+    guard hasTerminal else { return try attend(link, nil, signals) }
+    close(pair[1])
+    // Nothing comes when it could not be made; the link says why.
+    pair[1] = wherry_receive_descriptor_from(pair[0])
+    return try attend(link, pair[1] >= 0 ? pair[1] : nil, signals)
   }
 
   private func attend(
-    _ link: WorkloadLink, _ relay: TerminalRelay?, _ signals: SignalWatch
+    _ link: WorkloadLink, _ master: Int32?, _ signals: SignalWatch
   ) throws(Failure) -> Int32 {
+    if let master { _ = fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK) }
+    var relay = master.map(TerminalRelay.init)
+    let person = master.map(PersonsTerminal.init)
     while true {
-      if let relay {
-        relay.turn(watching: [link.descriptor, signals.descriptor])
-      } else {
-        var watched = [link.descriptor, signals.descriptor].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        poll(&watched, nfds_t(watched.count), -1)
-      }
+      var entries = [link.descriptor, signals.descriptor].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+      entries += relay?.entries ?? []
+      poll(&entries, nfds_t(entries.count), -1)
+      relay?.carry(entries.dropFirst(2))
       while let number = signals.next() {
-        if number == SIGWINCH { relay?.resize() } else { link.signal(number) }
+        if number == SIGWINCH { person?.resize() } else { link.signal(number) }
       }
       for event in link.readEvents() {
         switch event {
@@ -55,7 +52,7 @@ extension WorkloadHost {
           throw Failure(
             .start, code: "workload.execution", message: sentence, remedy: "see whether the program is there")
         case .exited(let exit):
-          relay?.drain()
+          relay?.finish()
           return exit.code ?? (128 + (exit.signal ?? 0))
         case .lost:
           throw Failure(

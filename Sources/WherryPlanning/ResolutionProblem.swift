@@ -50,29 +50,41 @@ struct ResolutionProblem {
     return components.count - 1
   }
 
-  private struct Need: Hashable {
+  private struct Need: Hashable, Comparable {
     var dependency: ComponentName
     var text: String
+
+    static func < (left: Need, right: Need) -> Bool {
+      left.dependency == right.dependency ? left.text < right.text : left.dependency < right.dependency
+    }
   }
 
   private mutating func addFacts(about subject: Int, in catalog: Catalog, _ matcher: PlatformMatcher) {
     let component = components[subject]
     var unfit = VersionSet(versions: component.versions.count)
-    var needs: [Need: (requirement: VersionRequirement, versions: VersionSet)] = [:]
+    let none = unfit
+    // Values apart from what is sorted: sorting copies, and this is most of what resolving does.
+    var places: [Need: Int] = [:]
+    var needs: [(requirement: VersionRequirement, versions: VersionSet)] = []
     for (index, version) in component.versions.enumerated() {
       guard let recipe = catalog[component.name, version], matcher.fits(recipe) else {
         unfit.insert(index + 1)
         continue
       }
       for (dependency, wanted) in recipe.dependencies {
-        let empty = VersionSet(versions: component.versions.count)
-        needs[
-          Need(dependency: dependency, text: wanted.requirement.text), default: (wanted.requirement, empty)
-        ].versions.insert(index + 1)
+        let need = Need(dependency: dependency, text: wanted.requirement.text)
+        let place = places[need] ?? needs.count
+        if place == needs.count {
+          places[need] = place
+          needs.append((wanted.requirement, none))
+        }
+        needs[place].versions.insert(index + 1)
       }
     }
     if !unfit.isEmpty { facts.append(Fact(reason: .unfit(subject), terms: [Term(subject, unfit)])) }
-    for (need, entry) in needs.sorted(by: { ($0.key.dependency, $0.key.text) < ($1.key.dependency, $1.key.text) }) {
+    for need in places.keys.sorted() {
+      guard let place = places[need] else { continue }
+      let entry = needs[place]
       let object = index(of: need.dependency, in: catalog)
       let fitting = fitting(need, entry.requirement, of: object)
       // A component that needs itself is a circle, which is found and named later.

@@ -10,7 +10,7 @@ final class OwnTerminal {
   private let directory: String
   private let listener: Int32
   private(set) var master: Int32 = -1
-  private var before: termios?
+  private var person: PersonsTerminal?
 
   init() throws {
     var template = Array("/tmp/wherry-oci.XXXXXX".utf8CString)
@@ -22,7 +22,6 @@ final class OwnTerminal {
   }
 
   deinit {
-    if var before { tcsetattr(STDIN_FILENO, TCSANOW, &before) }
     for descriptor in [master, listener] where descriptor >= 0 { close(descriptor) }
     unlink(path)
     rmdir(directory)
@@ -37,20 +36,8 @@ final class OwnTerminal {
     return master >= 0 && fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK) == 0
   }
 
-  func begin() {
-    guard isatty(STDIN_FILENO) == 1 else { return }
-    var now = termios()
-    tcgetattr(STDIN_FILENO, &now)
-    before = now
-    cfmakeraw(&now)
-    tcsetattr(STDIN_FILENO, TCSANOW, &now)
-    resize()
-  }
-
-  func resize() {
-    var size = winsize()
-    if ioctl(STDIN_FILENO, UInt(TIOCGWINSZ), &size) == 0 { _ = ioctl(master, UInt(TIOCSWINSZ), &size) }
-  }
+  func begin() { person = PersonsTerminal(master: master) }
+  func resize() { person?.resize() }
 }
 
 /// Stays with a process until it ends, passes signals on, and carries what goes over its terminal.

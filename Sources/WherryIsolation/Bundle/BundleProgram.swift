@@ -119,16 +119,13 @@ struct BundleProgram {
   /// Only what belongs to a namespace of the container; anything else is the whole machine's.
   private func sysctlPath(_ key: String) throws(Failure) -> String {
     let dotted = key.contains("/") ? String(key.map { $0 == "/" ? "." : $0 }) : key
-    let ipc = [
-      "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
-      "kernel.shmmni", "kernel.shm_rmid_forced",
-    ]
     let kind: Bundle.Namespace.Kind? =
-      if dotted.hasPrefix("net.") { .network } else if dotted.hasPrefix("fs.mqueue.") || ipc.contains(dotted) {
-        .ipc
-      } else if ["kernel.domainname", "kernel.hostname"].contains(dotted) { .uts } else { nil }
-    guard let kind, namespace(kind) != nil, !dotted.split(separator: ".", omittingEmptySubsequences: false).contains("")
-    else {
+      switch KernelSetting.kind(dotted) {
+      case .network: .network
+      case .ipc: .ipc
+      case nil: ["kernel.domainname", "kernel.hostname"].contains(dotted) ? .uts : nil
+      }
+    guard let kind, namespace(kind) != nil else {
       throw Self.refusal(
         "the sysctl \(key) belongs to no namespace of this container", "leave it out, or set it on the host")
     }
@@ -198,15 +195,9 @@ struct BundleProgram {
       inheritable: mask("inheritable"), ambient: mask("ambient"))
   }
 
-  /// The numbers are equal on the architectures that Swift runs on (asm-generic/resource.h).
-  static let limitNumbers: [String: Int64] = [
-    "RLIMIT_CPU": 0, "RLIMIT_FSIZE": 1, "RLIMIT_DATA": 2, "RLIMIT_STACK": 3, "RLIMIT_CORE": 4, "RLIMIT_RSS": 5,
-    "RLIMIT_NPROC": 6, "RLIMIT_NOFILE": 7, "RLIMIT_MEMLOCK": 8, "RLIMIT_AS": 9, "RLIMIT_LOCKS": 10,
-    "RLIMIT_SIGPENDING": 11, "RLIMIT_MSGQUEUE": 12, "RLIMIT_NICE": 13, "RLIMIT_RTPRIO": 14, "RLIMIT_RTTIME": 15,
-  ]
-
   private mutating func addLimit(_ limit: BundleProcess.Limit) throws(Failure) {
-    guard let number = Self.limitNumbers[limit.type] else {
+    let name = limit.type.hasPrefix("RLIMIT_") ? String(limit.type.dropFirst(7)) : ""
+    guard name.allSatisfy(\.isUppercase), let number = ProcessLimit.numbers[name.lowercased()] else {
       throw Self.refusal("the limit \(limit.type) is not known", "see getrlimit(2) for their names")
     }
     program.add(

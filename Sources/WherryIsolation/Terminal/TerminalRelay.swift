@@ -1,98 +1,79 @@
 import Glibc
 
-/// Between the person at this process's streams and the other end of a terminal. Nothing waits for one side while the
-/// other has something: a program that does not read what is typed can still be heard, and ended.
-package final class TerminalRelay {
-  private var master: Int32
+/// Carries what goes over a container's terminal, both ways. Neither side is waited for: a container that does not read
+/// may still write, and who does not look at its output may still type.
+package struct TerminalRelay {
+  private let master: Int32
+  private var output: [UInt8] = []
+  private var input: [UInt8] = []
+  private var isTerminalOpen = true
   private var isInputOpen = true
-  /// Typed, and not taken yet.
-  private var pending: [UInt8] = []
-  private var settingsBefore: termios?
+  private var isOutputOpen = true
 
-  private static let pendingMaximum = 64 << 10
+  /// Of what waits in one direction.
+  private static let bytesMaximum = 1 << 16
+  /// What poll(2) calls writable takes this much at once (pipe(7), PIPE_BUF).
+  private static let pieceMaximum = 4_096
 
-  /// Owns the descriptor. Where the input is a terminal itself it hands every key on from now on.
+  /// - Parameter master: does not block.
   package init(master: Int32) {
     self.master = master
-    _ = fcntl(master, F_SETFL, fcntl(master, F_GETFL) | O_NONBLOCK)
-    var settings = termios()
-    guard tcgetattr(STDIN_FILENO, &settings) == 0 else { return }
-    settingsBefore = settings
-    cfmakeraw(&settings)
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &settings)
-    resize()
+    // Whoever reads the output may go away before the container does.
+    signal(SIGPIPE, SIG_IGN)
   }
 
-  deinit {
-    if var settingsBefore { tcsetattr(STDIN_FILENO, TCSADRAIN, &settingsBefore) }
-    if master >= 0 { close(master) }
+  /// To be polled, in this order: the terminal, the person's input, and his output. What there is nothing to do for has
+  /// no descriptor, so that its end does not keep poll from waiting.
+  package var entries: [pollfd] {
+    let reads = isTerminalOpen && output.count < Self.bytesMaximum
+    let writes = isTerminalOpen && !input.isEmpty
+    let events = (reads ? POLLIN : 0) | (writes ? POLLOUT : 0)
+    let takes = isTerminalOpen && isInputOpen && input.count < Self.bytesMaximum
+    return [
+      pollfd(fd: events == 0 ? -1 : master, events: Int16(events), revents: 0),
+      pollfd(fd: takes ? STDIN_FILENO : -1, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: output.isEmpty ? -1 : STDOUT_FILENO, events: Int16(POLLOUT), revents: 0),
+    ]
   }
 
-  /// As large as the person's own.
-  package func resize() {
-    var size = winsize()
-    if ioctl(STDIN_FILENO, UInt(TIOCGWINSZ), &size) == 0 { _ = ioctl(master, UInt(TIOCSWINSZ), &size) }
-  }
-
-  /// Waits until there is something to do, here or at one of the descriptors, and does what there is here.
-  package func turn(watching descriptors: [Int32]) {
-    var entries = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-    let masterEvents = POLLIN | (pending.isEmpty ? 0 : POLLOUT)
-    entries.append(pollfd(fd: master, events: Int16(masterEvents), revents: 0))
-    let mayRead = isInputOpen && master >= 0 && pending.count < Self.pendingMaximum
-    entries.append(pollfd(fd: mayRead ? STDIN_FILENO : -1, events: Int16(POLLIN), revents: 0))
-    guard poll(&entries, nfds_t(entries.count), -1) > 0 else { return }
-    if entries[descriptors.count + 1].revents != 0 { readInput() }
-    writePending()
-    if entries[descriptors.count].revents & Int16(POLLIN | POLLHUP | POLLERR) != 0 { _ = readMaster() }
-  }
-
-  /// What was written before the process ended. Others that it left behind may go on writing and are not waited for.
-  package func drain() {
-    for _ in 0..<Self.drainMaximum where readMaster() {}
-  }
-
-  /// A terminal holds some kilobytes at the most.
-  private static let drainMaximum = 64
-
-  private func readInput() {
-    var buffer = [UInt8](repeating: 0, count: 4_096)
-    let count = read(STDIN_FILENO, &buffer, buffer.count)
-    if count < 0 && (errno == EINTR || errno == EAGAIN) { return }
-    guard count > 0 else {
-      isInputOpen = false
-      // Whoever reads from a terminal learns of the end by this key (termios(3), VEOF).
-      pending.append(4)
-      return
+  package mutating func carry(_ entries: ArraySlice<pollfd>) {
+    let happened = entries.map { Int32($0.revents) }
+    guard happened.count == 3 else { return }
+    if happened[0] & POLLIN != 0 { isTerminalOpen = take(from: master, to: \.output) }
+    if happened[0] & POLLOUT != 0 { isTerminalOpen = isTerminalOpen && give(\.input, to: master) }
+    // Everybody inside has closed it. What is left of its output comes with POLLIN.
+    if happened[0] & (POLLHUP | POLLERR) != 0, happened[0] & POLLIN == 0 {
+      if output.count < Self.bytesMaximum { isTerminalOpen = false } else { input = [] }
     }
-    pending += buffer[..<count]
+    if happened[1] != 0 { isInputOpen = take(from: STDIN_FILENO, to: \.input) }
+    if happened[2] != 0, !give(\.output, to: STDOUT_FILENO) { isOutputOpen = false }
+    if !isOutputOpen { output = [] }
   }
 
-  private func writePending() {
-    guard master >= 0, !pending.isEmpty else { return }
-    let count = write(master, pending, pending.count)
-    if count > 0 { pending.removeFirst(count) }
+  /// What the process wrote before its end. Others may go on writing, for which nobody waits.
+  package mutating func finish() {
+    var left = 2 * Self.bytesMaximum
+    while isTerminalOpen, left > 0 {
+      let before = output.count
+      isTerminalOpen = take(from: master, to: \.output)
+      if output.count == before { break }
+      left -= output.count - before
+    }
+    while isOutputOpen, !output.isEmpty, give(\.output, to: STDOUT_FILENO) {}
   }
 
-  /// False = there is nothing at the moment, or ever again.
-  private func readMaster() -> Bool {
-    guard master >= 0 else { return false }
-    var buffer = [UInt8](repeating: 0, count: 16_384)
-    let count = read(master, &buffer, buffer.count)
-    if count < 0 && (errno == EINTR || errno == EAGAIN) { return false }
-    guard count > 0 else {
-      // Nobody has the other end open any more (EIO). It would be ready for ever.
-      close(master)
-      master = -1
-      return false
-    }
-    var rest = buffer[..<count]
-    while !rest.isEmpty {
-      let written = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-      if written < 0 && errno == EINTR { continue }
-      guard written > 0 else { return true }
-      rest = rest.dropFirst(written)
-    }
-    return true
+  /// - Returns: false when there is nothing more.
+  private mutating func take(from source: Int32, to buffer: WritableKeyPath<Self, [UInt8]>) -> Bool {
+    var piece = [UInt8](repeating: 0, count: Self.pieceMaximum)
+    let count = read(source, &piece, piece.count)
+    if count > 0 { self[keyPath: buffer] += piece[..<count] }
+    return count > 0 || count < 0 && (errno == EAGAIN || errno == EINTR)
+  }
+
+  /// - Returns: false when nobody takes it any more.
+  private mutating func give(_ buffer: WritableKeyPath<Self, [UInt8]>, to target: Int32) -> Bool {
+    let count = write(target, self[keyPath: buffer], min(self[keyPath: buffer].count, Self.pieceMaximum))
+    if count > 0 { self[keyPath: buffer].removeFirst(count) }
+    return count > 0 || count < 0 && (errno == EAGAIN || errno == EINTR)
   }
 }
