@@ -183,16 +183,19 @@ extension OnRealParts {
       defer { end() }
       let cgroup = try #require(
         ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].first { access($0 + "/cgroup.procs", F_OK) == 0 })
-      let other = "\(cgroup)/\(id)-other"
+      let other = "\(cgroup)/\(id)-other/below"
+      mkdir("\(cgroup)/\(id)-other", 0o755)
       mkdir(other, 0o755)
       let stranger = try #require(ChildProcess("/bin/sleep", ["1000"], outputPath: "/dev/null"))
       defer {
         kill(stranger.processID, SIGKILL)
         stranger.wait()
-        try? Command.eventually("the cgroup is gone") { rmdir(other) == 0 || errno == ENOENT }
+        for path in [other, "\(cgroup)/\(id)-other"] {
+          try? Command.eventually("the cgroup is gone") { rmdir(path) == 0 || errno == ENOENT }
+        }
       }
       try "\(stranger.processID)".write(toFile: other + "/cgroup.procs", atomically: false, encoding: .utf8)
-      for path in ["/\(id)-other", "/", "../.."] {
+      for path in ["/\(id)-other/below", "/\(id)-other", "/", "../.."] {
         try bundle("true") { $0["linux"]?["cgroupsPath"] = .string(path) }
         let refused = try oci("create", "--bundle", place, id)
         #expect(refused.error.contains("holds processes that are not the container's"), "\(refused.text)")

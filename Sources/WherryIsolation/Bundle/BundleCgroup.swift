@@ -105,6 +105,17 @@ package struct BundleCgroup: Sendable {
     return unified + place
   }
 
+  /// Somebody is in it or in one below it.
+  var isInhabited: Bool { directories.contains(where: Self.isInhabited) }
+
+  private static func isInhabited(_ directory: String) -> Bool {
+    if !Cgroup.processes(in: [directory]).isEmpty { return true }
+    return Files.names(in: directory).contains { name in
+      let below = "\(directory)/\(name)"
+      return Files.exists(below + "/cgroup.procs") && isInhabited(below)
+    }
+  }
+
   package var processes: [Int32] { Cgroup.processes(in: directories) }
 
   /// To everything in it.

@@ -65,8 +65,8 @@ extension BundleRuntime {
     var context = try BundleBirth.context(bundle, root: root, cgroup)
     context.hasConsoleSocket = request.consoleSocket != nil
     let program = try BundleProgram.build(bundle, context)
-    // What is in it already is somebody else's, and would end with the container.
-    guard !cgroup.isRoot, cgroup.processes.isEmpty else {
+    // What is in it already, or below it, is somebody else's, and would end with the container.
+    guard !cgroup.isRoot, !cgroup.isInhabited else {
       throw BundleProgram.refusal(
         "the cgroup \(cgroup.path) holds processes that are not the container's", "name another cgroupsPath")
     }
