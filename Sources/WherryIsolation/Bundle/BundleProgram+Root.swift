@@ -197,6 +197,7 @@ extension BundleProgram {
     let own = Set(bundle.linux.devices.map(\.path))
     // What is bound over the whole of /dev is the host's, and nothing is made in it.
     let isForeign = bundle.mounts.contains { $0.destination == "/dev" && MountOptions($0.options).isBind }
+    var links: [(String, String)] = []
     if !isForeign {
       for device in LaunchProgram.standardDevices where !own.contains("/dev/\(device.name)") {
         let path = "/dev/\(device.name)"
@@ -208,11 +209,12 @@ extension BundleProgram {
             "make \(path)", .node(path: path, mode: mode, major: device.major, minor: device.minor, group: 0))
         }
       }
-      var links = LaunchProgram.streamLinks
+      links = LaunchProgram.streamLinks
       if bundle.mounts.contains(where: { $0.destination == "/dev/pts" }) { links.append(LaunchProgram.terminalLink) }
       for (text, path) in links { program.add("make \(path)", .symlink(to: text, path: path)) }
     }
-    for device in bundle.linux.devices {
+    // Who hands on all devices of the host names the maker of terminals too; the container has one of its own.
+    for device in bundle.linux.devices where !links.contains(where: { $0.1 == device.path }) {
       if let slot = attachments.devices[device.path] {
         attachDevice(device.path, slot)
         continue

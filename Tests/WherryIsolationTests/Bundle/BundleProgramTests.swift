@@ -146,6 +146,17 @@ import WherryModel
     #expect(made.contains { if case .node("/dev/p", _, _, _, _, _) = $0 { true } else { false } })
   }
 
+  @Test func theMakerOfTerminalsIsItsOwn() throws {
+    func paths(_ mounts: String) throws -> [String] {
+      let device = "{\"path\": \"/dev/ptmx\", \"type\": \"c\", \"major\": 5, \"minor\": 2}"
+      let made = try operations(
+        try bundle(linux: "\"devices\": [\(device)]", others: "\"mounts\": [\(mounts)]"))
+      return made.compactMap { if case .node(let path, _, _, _, _, _) = $0 { path } else { nil } }
+    }
+    #expect(try !paths("{\"destination\": \"/dev/pts\", \"type\": \"devpts\"}").contains("/dev/ptmx"))
+    #expect(try paths("").contains("/dev/ptmx"))
+  }
+
   @Test func theSchedulerIsToldAsTheKernelHasIt() throws {
     let process = """
       "scheduler": {"policy": "SCHED_FIFO", "priority": 9, "flags": ["SCHED_FLAG_RESET_ON_FORK"]},
