@@ -102,6 +102,7 @@ package struct DeviceExplanation {
     case .settling: return ["\(generation) runs and is watched before it commits"]
     case .rollingBack:
       return ["\(generation) failed, and it goes back: " + (device.failure?.description ?? "no reason was given")]
+    case .superseded: return ["\(generation) was replaced by a newer one, of which nothing was heard yet"]
     case .rolledBack, .failed, .rejected:
       let words = [
         DeploymentStatus.rolledBack: "failed, and the state before it runs again",

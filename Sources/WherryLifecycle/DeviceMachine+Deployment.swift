@@ -3,7 +3,7 @@ import WherryModel
 import WherryPlanning
 
 /// The way of one desired state: fetch, apply, settle, commit; or back. The newest always wins: it takes the place of
-/// one under way, which then never concludes.
+/// one under way, of which that is the end.
 extension DeviceMachine {
   mutating func accept(_ reference: PlanReference, _ plan: Plan, _ now: Instant, _ actions: inout [DeviceAction]) {
     // Retained messages come again with each connection, and old ones may be replayed.
@@ -11,8 +11,14 @@ extension DeviceMachine {
     state.generation = reference.generation
     plans[reference.digest] = plan
     let isDirty = isDeploying
-    if let replaced = state.deployment, !replaced.phase.hasBegunToChange {
-      actions.append(.cancelFetch(generation: replaced.reference.generation))
+    if let replaced = state.deployment {
+      if !replaced.phase.hasBegunToChange {
+        actions.append(.cancelFetch(generation: replaced.reference.generation))
+      }
+      // Whoever waits for the end of each deployment hears of this one's, too.
+      let end = DeploymentConclusion(
+        generation: replaced.reference.generation, digest: replaced.reference.digest, status: .superseded, failure: nil)
+      send(content(concluded: end), now, &actions)
     }
     state.conclusion = nil
     state.deployment = DeploymentProgress(

@@ -21,10 +21,12 @@ package enum DeploymentStatus: String, Hashable, Sendable, CaseIterable {
   case failed
   /// Never begun: the envelope or plan was refused.
   case rejected
+  /// A newer desired state came before it had ended.
+  case superseded
 
   package var isTerminal: Bool {
     switch self {
-    case .committed, .rolledBack, .failed, .rejected: true
+    case .committed, .rolledBack, .failed, .rejected, .superseded: true
     case .received, .fetching, .applying, .settling, .rollingBack: false
     }
   }

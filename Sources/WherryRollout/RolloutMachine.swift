@@ -103,6 +103,8 @@ package struct RolloutMachine: Hashable, Sendable {
       guard digestMatches else { return }
       members[index].outcome = .committed
     case .failed, .rolledBack, .rejected: members[index].outcome = .failed(failure)
+    // What took its place brings the same, or is what the operator wants instead: its end counts.
+    case .superseded: return
     case .received, .fetching, .applying, .settling, .rollingBack:
       // While a device waits for the time at which its owner lets it download, its own time stands still.
       if failure?.code == Failure.downloadWindowCode {

@@ -12,6 +12,7 @@ import WherryModel
     bench.deploy(1, plan(container("web", 1)))
     bench.deploy(2, plan(container("web", 2)))
     #expect(bench.steps == ["fetch 1", "cancel 1", "fetch 2"])
+    #expect(bench.reports.contains { $0.generation == Generation(1) && $0.status == .superseded })
     bench.tell(.fetched(generation: Generation(1)))
     #expect(bench.steps.count == 3)
     bench.tell(.fetched(generation: Generation(2)))
@@ -31,7 +32,8 @@ import WherryModel
       bench.steps == [
         "fetch 2", "stop web.run", "run web.run 2.0.0", "fetch 3", "stop web.run", "run web.run 3.0.0", "commit 3",
       ])
-    #expect(!bench.reports.contains { $0.generation == Generation(2) && $0.status?.isTerminal == true })
+    let ends = bench.reports.filter { $0.generation == Generation(2) && $0.status?.isTerminal == true }
+    #expect(ends.map(\.status) == [.superseded])
   }
 
   @Test func whatReplacedAHalfAppliedOneRollsBackToTheCommittedOne() {

@@ -58,6 +58,14 @@ struct RolloutBench {
 @Suite struct RolloutMachineTests {
   typealias Bench = RolloutBench
 
+  /// Another deployment of the device took its place there; what that one ends with counts.
+  @Test func aDeviceThatWentOnToANewerOneIsStillWaitedFor() {
+    var bench = Bench(2) { $0.waves = [.count(1)] }
+    #expect(bench.tell(.reported(Bench.name(1), .superseded, nil, digestMatches: true)).isEmpty)
+    #expect(bench.status(1) == "released")
+    #expect(bench.commit(1) == [Bench.release(2)])
+  }
+
   @Test(arguments: [
     (10, [RolloutPolicy.Size.percent(10), .percent(50), .percent(100)], [1, 5, 10]),
     (3, [.percent(10), .percent(50), .percent(100)], [1, 2, 3]),

@@ -136,7 +136,7 @@ struct DashboardPage {
     switch status {
     case .committed: "good"
     case .rolledBack, .failed, .rejected: "bad"
-    case .received, .fetching, .applying, .settling, .rollingBack: "busy"
+    case .received, .fetching, .applying, .settling, .rollingBack, .superseded: "busy"
     }
   }
 

@@ -76,7 +76,7 @@ extension InventoryEngine {
       try drive(
         assignment.deployment, .reported(device.name, status, report.failure, digestMatches: matches), at: now)
     }
-    guard status.isTerminal, isCurrent else { return }
+    guard status.isTerminal, status != .superseded, isCurrent else { return }
     for assignment in assignments { try conclude(assignment, committed: status == .committed) }
   }
 

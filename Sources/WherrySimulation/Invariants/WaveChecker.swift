@@ -24,7 +24,11 @@ struct WaveChecker: InvariantChecker {
     case .rolloutSaw(let isOnline, let device):
       if online.indices.contains(device) { online[device] = isOnline }
     case .rolloutHeard(let device, let status):
-      if status == .committed { outcomes[device] = true } else if status.isTerminal { outcomes[device] = false }
+      if status == .committed {
+        outcomes[device] = true
+      } else if status.isTerminal, status != .superseded {
+        outcomes[device] = false
+      }
     case .rolloutHalted:
       isHalted = true
       if failures <= budget { return "it halts after \(failures) failures, \(budget) allowed" }

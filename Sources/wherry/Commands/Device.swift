@@ -97,6 +97,7 @@ enum DeviceTable {
     case .committed: Console.good("committed")
     case .failed, .rolledBack, .rejected: Console.bad(status?.rawValue ?? "")
     case .received, .fetching, .applying, .settling, .rollingBack: Console.warn(status?.rawValue ?? "")
+    case .superseded: Console.dim(status?.rawValue ?? "")
     }
   }
 
