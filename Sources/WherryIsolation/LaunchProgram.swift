@@ -23,6 +23,8 @@ struct LaunchProgram: Hashable, Sendable {
     return slotNext - 1
   }
 
+  var slotCount: Int { slotNext }
+
   static func slotPath(_ slot: Int) -> String { "/proc/self/fd/\(Int(WHERRY_FD_SLOTS) + slot)" }
 
   /// CIsolation.h, `struct wherry_program`.

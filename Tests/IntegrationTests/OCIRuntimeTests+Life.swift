@@ -169,9 +169,14 @@ extension OnRealParts.OCIRuntimeTests {
     if Self.skips() { return }
     defer { end() }
     try bundle("sleep 1000") { $0["process"]?["rlimits"] = nil }
-    let limited = try Command.run([
-      "/bin/sh", "-c", "ulimit -n 128; \(program) --root \(root) create --bundle \(place) \(id)",
-    ])
+    func create(openFiles: Int) throws -> Outcome {
+      try Command.run([
+        "/bin/sh", "-c", "ulimit -n \(openFiles); \(program) --root \(root) create --bundle \(place) \(id)",
+      ])
+    }
+    let refused = try create(openFiles: 60)
+    #expect(refused.error.contains("no more than 60 open files are allowed"), "\(refused.text)")
+    let limited = try create(openFiles: 128)
     #expect(limited.status == 0, "\(limited.text)")
     try "{".write(toFile: "\(root)/\(id)/state.json", atomically: false, encoding: .utf8)
     #expect(try oci("delete", id).error.contains("the state of \(id) cannot be read"))

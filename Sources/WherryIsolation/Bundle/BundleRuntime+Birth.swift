@@ -68,9 +68,21 @@ extension BundleRuntime {
       of: bundle.linux.namespaces.filter { $0.path == nil && $0.kind != .cgroup && $0.kind != .time })
   }
 
+  /// Which the child moves out of its way (bundle.c, `place_descriptors`).
+  private static let descriptorsAside = 6
+
   func giveBirth(
     _ program: LaunchProgram, namespaces: Int64, ties: BundleBirth.Ties, slot: Int32, keepsKeyring: Bool
   ) throws(Failure) -> Int32 {
+    // The child would otherwise end where it can tell nobody why.
+    let needed = Int(WHERRY_FD_SLOTS) + max(program.slotCount, Self.descriptorsAside) + 1
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur >= rlim_t(needed) else {
+      throw Failure(
+        .start, code: "bundle.descriptors",
+        message: "no more than \(limit.rlim_cur) open files are allowed, and \(needed) are needed",
+        remedy: "raise the limit of open files")
+    }
     let bytes = program.bytes
     let place = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 16)
     defer { place.deallocate() }
