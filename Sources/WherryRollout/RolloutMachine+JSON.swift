@@ -26,7 +26,9 @@ extension RolloutMachine: WireValue {
     waveEnds = try cursor.require("waveEnds").list { (end) throws(JSONShapeError) in try end.int() }
     soakUntil = try cursor.optional("soakUntil")?.instant()
     failuresAccepted = try cursor.require("failuresAccepted").int()
-    members = try cursor.require("members").list { (member) throws(JSONShapeError) in try Member(member) }
+    let members = try cursor.require("members").list { (member) throws(JSONShapeError) in try Member(member) }
+    roster = RolloutRoster(members)
+    roster.settle()
     guard waveEnds.indices.contains(max(0, openWave)) else { throw cursor.fail("wave \(openWave) does not exist") }
     if let stray = members.first(where: { !waveEnds.indices.contains($0.wave ?? 0) }) {
       throw cursor.fail("device \(stray.name) is in a wave that does not exist")

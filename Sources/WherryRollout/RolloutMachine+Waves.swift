@@ -4,6 +4,12 @@ import WherryModel
 extension RolloutMachine {
   mutating func advance(_ now: Instant) -> [RolloutAction] {
     expire(now)
+    let actions = advanceWaves(now)
+    roster.settle()
+    return actions
+  }
+
+  private mutating func advanceWaves(_ now: Instant) -> [RolloutAction] {
     guard case .rolling = state else { return [] }
     var released: [DeviceName] = []
     // A round without an end opens a wave, and there are no more than these.
@@ -17,9 +23,8 @@ extension RolloutMachine {
         soakUntil = nil
         break
       }
-      let isNobodyLeft = members.allSatisfy { $0.isReleased || $0.outcome != nil }
-      if openWave >= waveEnds.count - 1 || isNobodyLeft {
-        guard members.isEmpty || members.contains(where: { $0.outcome != nil }) else {
+      if openWave >= waveEnds.count - 1 || roster.left == 0 {
+        guard roster.isEmpty || roster.ended > 0 else {
           soakUntil = nil
           break
         }
@@ -50,26 +55,26 @@ extension RolloutMachine {
   }
 
   private mutating func expire(_ now: Instant) {
-    for index in members.indices {
-      guard let deadline = deadline(of: members[index]), now >= deadline else { continue }
-      members[index].since = nil
-      members[index].outcome = .failed(
-        Failure(
-          .timeout, code: "rollout.deviceTimeout",
-          message: "\(members[index].name) did not finish within \(policy.deviceTimeoutSeconds) s",
-          remedy: "see what it does with 'wherry device show \(members[index].name)'"))
+    roster.settle()
+    while let (index, since) = roster.longestUnderWay, now >= deadline(since) {
+      roster.update(index) { member in
+        member.since = nil
+        member.outcome = .failed(
+          Failure(
+            .timeout, code: "rollout.deviceTimeout",
+            message: "\(member.name) did not finish within \(policy.deviceTimeoutSeconds) s",
+            remedy: "see what it does with 'wherry device show \(member.name)'"))
+      }
+      roster.settle()
     }
   }
 
-  private func deadline(of member: Member) -> Instant? {
-    guard member.isUnderWay, let since = member.since else { return nil }
-    return since.advanced(bySeconds: policy.deviceTimeoutSeconds)
-  }
+  private func deadline(_ since: Instant) -> Instant { since.advanced(bySeconds: policy.deviceTimeoutSeconds) }
 
-  private func spentBudget() -> String? {
-    let failed = members.filter(\.isFailed)
-    guard let first = failed.first, let allowed = exceededBudget(failed.count) else { return nil }
-    let devices = failed.count == 1 ? "1 device" : "\(failed.count) devices"
+  private mutating func spentBudget() -> String? {
+    let failed = roster.failed
+    guard failed > 0, let allowed = exceededBudget(failed), let first = roster.firstFailed() else { return nil }
+    let devices = failed == 1 ? "1 device" : "\(failed) devices"
     var reason = "\(devices) failed, \(allowed) allowed; \(first.name)"
     if case .failed(let failure?) = first.outcome { reason += ": \(failure.message)" } else { reason += " was first" }
     return reason
@@ -81,41 +86,34 @@ extension RolloutMachine {
       let allowed = policy.failuresMaximum + failuresAccepted
       return failed > allowed ? "\(allowed)" : nil
     }
-    let ended = members.count { $0.outcome != nil } - failuresAccepted
+    let ended = roster.ended - failuresAccepted
     let counted = failed - failuresAccepted
-    guard ended >= min(share.sample, members.count - failuresAccepted), counted * 100 > share.percent * ended else {
+    guard ended >= min(share.sample, roster.count - failuresAccepted), counted * 100 > share.percent * ended else {
       return nil
     }
     return "\(share.percent)% of \(ended)"
   }
 
-  private var hasEvidence: Bool { members.contains { $0.outcome == .committed } }
-
-  /// Places that are taken: whoever was released, and is there or has ended.
-  private var placesTaken: Int { members.count { $0.isReleased && ($0.isOnline || $0.outcome != nil) } }
+  private var hasEvidence: Bool { roster.committed > 0 }
 
   private var isWaveOver: Bool {
-    var isCandidateLeft = false
-    for member in members {
-      if member.isUnderWay { return false }
-      if member.isCandidate { isCandidateLeft = true }
-    }
-    return !isCandidateLeft || (placesTaken >= waveEnds[openWave] && hasEvidence)
+    roster.underWay == 0
+      && (roster.candidates == 0 || (roster.placesTaken >= waveEnds[openWave] && hasEvidence))
   }
 
   /// Releases who is online, in order, as far as places and the concurrency limit allow.
   private mutating func releaseOpen(_ now: Instant) -> [DeviceName] {
-    var underWay = members.count(where: \.isUnderWay)
-    var places = waveEnds[openWave] - placesTaken
-    if places <= 0 && underWay == 0 && !hasEvidence { places = 1 }
+    var places = waveEnds[openWave] - roster.placesTaken
+    if places <= 0 && roster.underWay == 0 && !hasEvidence { places = 1 }
     let limit = policy.concurrencyMaximum > 0 ? policy.concurrencyMaximum : Int.max
+    let wave = openWave
     var names: [DeviceName] = []
-    for index in members.indices where members[index].isCandidate {
-      guard underWay < limit, places > 0 else { break }
-      members[index].wave = openWave
-      members[index].since = now
-      names.append(members[index].name)
-      underWay += 1
+    while roster.underWay < limit, places > 0, let index = roster.firstCandidate() {
+      roster.update(index) { member in
+        member.wave = wave
+        member.since = now
+        names.append(member.name)
+      }
       places -= 1
     }
     return names
@@ -124,9 +122,12 @@ extension RolloutMachine {
   /// Those who are away find their desired state when they come back.
   private mutating func releaseRest() -> [DeviceName] {
     var names: [DeviceName] = []
-    for index in members.indices where !members[index].isReleased {
-      members[index].wave = openWave
-      if members[index].outcome == nil { names.append(members[index].name) }
+    let wave = openWave
+    for index in roster.indices where roster[index]?.isReleased == false {
+      roster.update(index) { member in
+        member.wave = wave
+        if member.outcome == nil { names.append(member.name) }
+      }
     }
     return names
   }
@@ -136,9 +137,9 @@ extension RolloutMachine {
     switch state {
     // After completion too: who comes back then has the same time for it as everyone else.
     case .rolling, .paused, .halted, .completed:
-      var instants = members.compactMap(deadline)
-      if case .rolling = state, let soakUntil { instants.append(soakUntil) }
-      return instants.min()
+      let ofDevice = roster.longestUnderWay.map { deadline($0.since) }
+      guard case .rolling = state, let soakUntil else { return ofDevice }
+      return ofDevice.map { min($0, soakUntil) } ?? soakUntil
     case .created, .cancelled: return nil
     }
   }
@@ -149,6 +150,7 @@ extension RolloutMachine {
         index: index, size: 0, released: 0, committed: 0, failed: 0, parked: 0, progress: progress(of: index))
     }
     var devices: [RolloutSummary.Device] = []
+    let members = members
     for (member, wave) in zip(members, expectedWaves) {
       let status = status(of: member, wave)
       devices.append(RolloutSummary.Device(name: member.name, wave: wave, status: status))
@@ -167,7 +169,7 @@ extension RolloutMachine {
 
   /// The wave that each was released in, and for the others the one whose places are the next to be had.
   private var expectedWaves: [Int] {
-    var placed = members.count(where: \.isReleased)
+    var placed = roster.released
     return members.map { member in
       if let wave = member.wave { return wave }
       let wave = waveEnds.firstIndex { placed < $0 } ?? waveEnds.count - 1

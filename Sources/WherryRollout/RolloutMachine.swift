@@ -13,7 +13,8 @@ package struct RolloutMachine: Hashable, Sendable {
   package let policy: RolloutPolicy
   package internal(set) var state: RolloutState = .created
   /// In the order given; newcomers at the end.
-  var members: [Member] = []
+  var roster: RolloutRoster
+  var members: [Member] { roster.members }
   /// Of the last wave that is open; -1 before the start.
   var openWave = -1
   /// How many devices may be released up to the end of each wave.
@@ -49,7 +50,7 @@ package struct RolloutMachine: Hashable, Sendable {
   package init(policy: RolloutPolicy, devices: [RolloutDevice]) {
     self.policy = policy
     waveEnds = Self.waveEnds(policy.waves, count: devices.count)
-    members = devices.map { Member(name: $0.name, isOnline: $0.isOnline) }
+    roster = RolloutRoster(devices.map { Member(name: $0.name, isOnline: $0.isOnline) })
   }
 
   /// How many devices are in the waves up to each, strictly growing; the last takes everyone. Never empty.
@@ -87,7 +88,7 @@ package struct RolloutMachine: Hashable, Sendable {
     case .retry: retry()
     case .cancel: cancel()
     case .joined(let name, let isOnline): return joined(name, isOnline: isOnline, now) + advance(now)
-    case .left(let name): members.removeAll { $0.name == name }
+    case .left(let name): roster.remove(name)
     case .tick: break  // Time is looked at with every event.
     }
     return advance(now)
@@ -96,33 +97,34 @@ package struct RolloutMachine: Hashable, Sendable {
   private mutating func reported(
     _ name: DeviceName, _ status: DeploymentStatus, _ failure: Failure?, digestMatches: Bool, _ now: Instant
   ) {
-    guard let index = members.firstIndex(where: { $0.name == name }) else { return }
-    switch status {
-    case .committed:
-      // Another plan than the one given is old news or a fault; the device's timeout decides which.
-      guard digestMatches else { return }
-      members[index].outcome = .committed
-    case .failed, .rolledBack, .rejected: members[index].outcome = .failed(failure)
-    // What took its place brings the same, or is what the operator wants instead: its end counts.
-    case .superseded: return
-    case .received, .fetching, .applying, .settling, .rollingBack:
-      // While a device waits for the time at which its owner lets it download, its own time stands still.
-      if failure?.code == Failure.downloadWindowCode {
-        members[index].since = nil
-      } else if members[index].isUnderWay && members[index].since == nil {
-        members[index].since = now
+    guard let index = roster.index(of: name) else { return }
+    // Another plan than the one given is old news or a fault; the device's timeout decides which.
+    if status == .committed && !digestMatches { return }
+    roster.update(index) { member in
+      switch status {
+      case .committed: member.outcome = .committed
+      case .failed, .rolledBack, .rejected: member.outcome = .failed(failure)
+      // What took its place brings the same, or is what the operator wants instead: its end counts.
+      case .superseded: return
+      case .received, .fetching, .applying, .settling, .rollingBack:
+        // While a device waits for the time at which its owner lets it download, its own time stands still.
+        if failure?.code == Failure.downloadWindowCode {
+          member.since = nil
+        } else if member.isUnderWay && member.since == nil {
+          member.since = now
+        }
+        return
       }
-      return
+      member.since = nil
     }
-    members[index].since = nil
   }
 
   private mutating func cameOrWent(_ name: DeviceName, isOnline: Bool, _ now: Instant) {
-    guard let index = members.firstIndex(where: { $0.name == name }), members[index].isOnline != isOnline else {
-      return
+    guard let index = roster.index(of: name), roster[index]?.isOnline != isOnline else { return }
+    roster.update(index) { member in
+      member.isOnline = isOnline
+      member.since = member.isUnderWay ? now : nil
     }
-    members[index].isOnline = isOnline
-    members[index].since = isOnline && members[index].isReleased && members[index].outcome == nil ? now : nil
   }
 
   private mutating func resume() {
@@ -131,7 +133,7 @@ package struct RolloutMachine: Hashable, Sendable {
     case .halted:
       // With policy `stop` the deployment has ended; a new one has to be made.
       guard policy.onFailure == .pause else { return }
-      failuresAccepted = members.count(where: \.isFailed)
+      failuresAccepted = roster.failed
       state = .rolling
     case .created, .rolling, .completed, .cancelled: break
     }
@@ -144,11 +146,13 @@ package struct RolloutMachine: Hashable, Sendable {
     case .halted: guard policy.onFailure == .pause else { return }
     case .created, .paused, .cancelled: return
     }
-    guard members.contains(where: \.isFailed) else { return }
-    for index in members.indices where members[index].isFailed {
-      members[index].wave = nil
-      members[index].outcome = nil
-      members[index].since = nil
+    guard roster.failed > 0 else { return }
+    for index in roster.indices where roster[index]?.isFailed == true {
+      roster.update(index) { member in
+        member.wave = nil
+        member.outcome = nil
+        member.since = nil
+      }
     }
     failuresAccepted = 0
     soakUntil = nil
@@ -163,16 +167,16 @@ package struct RolloutMachine: Hashable, Sendable {
   }
 
   private mutating func joined(_ name: DeviceName, isOnline: Bool, _ now: Instant) -> [RolloutAction] {
-    guard !members.contains(where: { $0.name == name }) else { return [] }
+    guard !roster.contains(name) else { return [] }
     var member = Member(name: name, isOnline: isOnline)
     waveEnds[waveEnds.count - 1] += 1
     guard case .completed = state else {
-      members.append(member)
+      roster.append(member)
       return []
     }
     member.wave = waveEnds.count - 1
     member.since = isOnline ? now : nil
-    members.append(member)
+    roster.append(member)
     return [.release([name])]
   }
 }

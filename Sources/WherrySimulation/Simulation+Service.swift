@@ -14,10 +14,8 @@ extension Simulation {
       }
       return
     }
-    var next = service.state
-    var seen: [Observation] = []
-    decide(event, &next, &seen)
     let dies = fault(options.faults.serviceCrash)
+    // Before the commit: as if it had never heard of it.
     if dies && random.chance(permille: 500) {
       switch event {
       case .deploy, .pause, .resume: schedule(.toService(event), in: 2_500)
@@ -26,7 +24,12 @@ extension Simulation {
       crashService()
       return
     }
-    service.state = next
+    // Moved, since a copy for each event costs as much as the fleet is large.
+    var next = ServiceState()
+    swap(&next, &service.state)
+    var seen: [Observation] = []
+    decide(event, &next, &seen)
+    swap(&next, &service.state)
     for observation in seen { observe(observation) }
     if dies {
       crashService()
@@ -38,7 +41,12 @@ extension Simulation {
 
   /// The broker may die in the middle of it; what it did not take stays owed.
   private mutating func flush() {
-    while service.isConnected, !service.state.outbox.isEmpty { publish(service.state.outbox.removeFirst()) }
+    var taken = 0
+    while service.isConnected, taken < service.state.outbox.count {
+      taken += 1
+      publish(service.state.outbox[taken - 1])
+    }
+    service.state.outbox.removeFirst(taken)
   }
 
   private mutating func decide(_ event: ServiceEvent, _ next: inout ServiceState, _ seen: inout [Observation]) {
@@ -112,12 +120,13 @@ extension Simulation {
 
   private mutating func advance(_ event: RolloutEvent, _ next: inout ServiceState, _ seen: inout [Observation]) {
     guard var rollout = next.rollout else { return }
+    next.rollout = nil
     let actions = rollout.handle(event, at: Instant(milliseconds: time))
     next.rollout = rollout
     for action in actions {
       switch action {
       case .release(let names):
-        let indices = devices.indices.filter { names.contains(devices[$0].name) }
+        let indices = names.compactMap { indexOf[$0] }.sorted()
         say("service", "releases plan \(next.plan) to \(names.map(\.rawValue).joined(separator: " "))")
         // Completion lets go of everyone at once; its observation says so before the release is judged.
         if actions.contains(.completed) { seen.append(.rolloutCompleted) }

@@ -20,6 +20,7 @@ package struct Simulation: Sendable {
   var time: Int64 = 0
   var agenda = Agenda<Occurrence>()
   var devices: [SimulatedDevice]
+  let indexOf: [DeviceName: Int]
   var service = SimulatedService()
   var broker: SimulatedBroker
   var transcript: Transcript
@@ -76,7 +77,9 @@ package struct Simulation: Sendable {
     self.options = options
     random = SplitMix64(seed: options.seed)
     software = SimulatedSoftware(deployments: options.deployments, &random)
-    devices = (1...max(1, options.devices)).map { SimulatedDevice(name: DeviceName(trusted: "kiosk-\($0)")) }
+    let devices = (1...max(1, options.devices)).map { SimulatedDevice(name: DeviceName(trusted: "kiosk-\($0)")) }
+    self.devices = devices
+    indexOf = Dictionary(uniqueKeysWithValues: devices.indices.map { (devices[$0].name, $0) })
     broker = SimulatedBroker(devices: devices.count)
     transcript = Transcript(linesMaximum: options.transcriptLinesMaximum)
     checkers = Self.invariantCheckers

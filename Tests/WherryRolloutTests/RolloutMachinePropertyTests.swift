@@ -28,6 +28,56 @@ import WherryTestSupport
     }
   }
 
+  /// The plain rollout is what is meant; the machine keeps counts and queues in its place.
+  @Test(arguments: 0..<40)
+  func itDoesWhatThePlainRolloutDoes(block: Int) {
+    for seed in block * 25..<(block + 1) * 25 {
+      var random = SeededGenerator(seed: UInt64(seed))
+      var machine = Self.bench(&random).machine
+      let policy = machine.policy
+      machine = RolloutMachine(
+        policy: policy, devices: machine.members.map { RolloutDevice(name: $0.name, isOnline: $0.isOnline) })
+      var plain = PlainRollout(
+        policy: policy, devices: machine.members.map { RolloutDevice(name: $0.name, isOnline: $0.isOnline) })
+      var now = Instant(milliseconds: 1_000)
+      var event = RolloutEvent.start
+      for step in 0..<80 {
+        #expect(machine.handle(event, at: now) == plain.handle(event, at: now), "seed \(seed), step \(step): \(event)")
+        guard plain.isAlike(machine) else {
+          Issue.record("seed \(seed), step \(step): after \(event) it is \(machine) and not \(plain)")
+          return
+        }
+        let due = Bool.random(using: &random) ? machine.nextDeadline : nil
+        now = max(now, due ?? now.advanced(byMilliseconds: .random(in: 0...8_000, using: &random)))
+        event = Int.random(in: 0..<30, using: &random) == 0 ? .retry : Self.event(&random)
+      }
+    }
+  }
+
+  /// Each event costs about the same with many members: this would take hours if it looked at all of them each time.
+  @Test func aHundredThousandMembersAreNoMoreWorkEachThanAFew() {
+    var policy = RolloutPolicy()
+    policy.waves = [.count(100), .percent(10), .percent(50)]
+    policy.concurrencyMaximum = 200
+    policy.failuresMaximum = 1_000
+    let names = (1...100_000).map(RolloutBench.name)
+    var machine = RolloutMachine(policy: policy, devices: names.map { RolloutDevice(name: $0, isOnline: true) })
+    var waiting = machine.handle(.start, at: Instant(milliseconds: 0))
+    var committed = 0
+    while let action = waiting.popLast() {
+      guard case .release(let devices) = action else { continue }
+      for name in devices {
+        committed += 1
+        let now = Instant(milliseconds: Int64(committed))
+        waiting += machine.handle(.online(name, false), at: now)
+        waiting += machine.handle(.online(name, true), at: now)
+        waiting += machine.handle(.reported(name, .committed, nil, digestMatches: true), at: now)
+      }
+    }
+    #expect(committed == 100_000)
+    #expect(machine.state == .completed)
+  }
+
   private static func bench(_ random: inout SeededGenerator) -> RolloutBench {
     let count = Int.random(in: 0...6, using: &random)
     let offline = Set((1...6).filter { _ in Int.random(in: 0...2, using: &random) == 0 })
@@ -58,5 +108,13 @@ import WherryTestSupport
     case 21..<23: return .resume
     default: return Int.random(in: 0...5, using: &random) == 0 ? .cancel : .tick
     }
+  }
+}
+
+extension PlainRollout {
+  func isAlike(_ machine: RolloutMachine) -> Bool {
+    members == machine.members && state == machine.state && openWave == machine.openWave
+      && waveEnds == machine.waveEnds && soakUntil == machine.soakUntil
+      && failuresAccepted == machine.failuresAccepted && nextDeadline == machine.nextDeadline
   }
 }

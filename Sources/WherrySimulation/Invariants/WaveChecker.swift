@@ -7,6 +7,12 @@ struct WaveChecker: InvariantChecker {
   private var online: [Bool] = []
   private var released: Set<Int> = []
   private var outcomes: [Int: Bool] = [:]
+  /// Of those in `released`, kept with each change of one of them: a fleet is large.
+  private var underWay = 0
+  private var taken = 0
+  private var proven = 0
+  private var failures = 0
+  private var waveEnds: [Int] = []
   private var failuresAccepted = 0
   private var isCompleted = false
   private var isHalted = false
@@ -18,16 +24,16 @@ struct WaveChecker: InvariantChecker {
       self.online = online
       released = []
       outcomes = [:]
+      (underWay, taken, proven, failures) = (0, 0, 0, 0)
+      waveEnds = wantedEnds
       failuresAccepted = 0
       isCompleted = false
       isHalted = false
     case .rolloutSaw(let isOnline, let device):
-      if online.indices.contains(device) { online[device] = isOnline }
+      if online.indices.contains(device) { change(device) { $0.online[device] = isOnline } }
     case .rolloutHeard(let device, let status):
-      if status == .committed {
-        outcomes[device] = true
-      } else if status.isTerminal, status != .superseded {
-        outcomes[device] = false
+      if status.isTerminal, status != .superseded {
+        change(device) { $0.outcomes[device] = status == .committed }
       }
     case .rolloutHalted:
       isHalted = true
@@ -46,27 +52,38 @@ struct WaveChecker: InvariantChecker {
     return nil
   }
 
-  private var failures: Int { outcomes.values.count { !$0 } }
+  private mutating func change(_ device: Int, _ body: (inout Self) -> Void) {
+    count(device, -1)
+    body(&self)
+    count(device, 1)
+  }
+
+  private mutating func count(_ device: Int, _ one: Int) {
+    let outcome = outcomes[device]
+    if outcome == false { failures += one }
+    guard released.contains(device), online.indices.contains(device) else { return }
+    if online[device] && outcome == nil { underWay += one }
+    if online[device] || outcome != nil { taken += one }
+    if outcome == true { proven += one }
+  }
+
   private var budget: Int { policy.failuresMaximum + failuresAccepted }
 
   private mutating func judge(_ devices: [Int]) -> String? {
-    let before = released
-    released.formUnion(devices)
+    let before = (underWay: underWay, taken: taken, proven: proven)
+    for device in devices { change(device) { $0.released.insert(device) } }
     if isHalted { return "devices \(devices) are released while it is halted" }
     if failures > budget { return "devices \(devices) are released after \(failures) failures, \(budget) allowed" }
     if isCompleted { return nil }
-    let underWay = before.filter { online[$0] && outcomes[$0] == nil }.count
-    if policy.concurrencyMaximum > 0, underWay + devices.count > policy.concurrencyMaximum {
-      return "\(underWay + devices.count) devices change at once, \(policy.concurrencyMaximum) allowed"
+    if policy.concurrencyMaximum > 0, before.underWay + devices.count > policy.concurrencyMaximum {
+      return "\(before.underWay + devices.count) devices change at once, \(policy.concurrencyMaximum) allowed"
     }
     if let offline = devices.first(where: { !online[$0] }) { return "device \(offline) is released while offline" }
-    return judgeWave(before, adding: devices.count, underWay)
+    return judgeWave(before.underWay, before.taken, before.proven, adding: devices.count)
   }
 
   /// Devices that are away leave their place to others.
-  private func judgeWave(_ before: Set<Int>, adding count: Int, _ underWay: Int) -> String? {
-    let proven = before.filter { outcomes[$0] == true }.count
-    let taken = before.filter { online[$0] || outcomes[$0] != nil }.count
+  private func judgeWave(_ underWay: Int, _ taken: Int, _ proven: Int, adding count: Int) -> String? {
     let ends = waveEnds
     let end = ends.first { $0 >= max(1, taken) } ?? online.count
     guard taken + count > end else { return nil }
@@ -78,7 +95,7 @@ struct WaveChecker: InvariantChecker {
   }
 
   /// Written anew from the policy's description, not shared with the machine.
-  private var waveEnds: [Int] {
+  private var wantedEnds: [Int] {
     let count = online.count
     var wanted: [Int] = []
     for size in policy.waves {
