@@ -97,7 +97,7 @@ let package = Package(
       name: "wherry",
       dependencies: [
         "WherryJSON", "WherryModel", "WherryRecipe", "WherryWire", "WherryCrypto", "WherryOCI", "WherryClient",
-        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: service),
+        "WherrySimulation", .product(name: "ArgumentParser", package: "swift-argument-parser", condition: service),
       ],
       swiftSettings: strict),
     .executableTarget(

@@ -1,14 +1,14 @@
 /// The least of its elements at hand; taking it or adding one costs the logarithm of their number.
 package struct MinHeap<Element: Comparable & Sendable>: Sendable {
-  private var elements: [Element]
+  @usableFromInline var elements: [Element]
 
   /// `ascending`: what it holds at first.
-  package init(ascending: [Element] = []) { elements = ascending }
+  @inlinable package init(ascending: [Element] = []) { elements = ascending }
 
-  package var count: Int { elements.count }
-  package var first: Element? { elements.first }
+  @inlinable package var count: Int { elements.count }
+  @inlinable package var first: Element? { elements.first }
 
-  package mutating func insert(_ element: Element) {
+  @inlinable package mutating func insert(_ element: Element) {
     elements.append(element)
     var child = elements.count - 1
     while child > 0 {
@@ -19,7 +19,7 @@ package struct MinHeap<Element: Comparable & Sendable>: Sendable {
     }
   }
 
-  package mutating func removeFirst() -> Element? {
+  @inlinable package mutating func removeFirst() -> Element? {
     guard let first = elements.first else { return nil }
     let last = elements.removeLast()
     if !elements.isEmpty {
@@ -29,7 +29,7 @@ package struct MinHeap<Element: Comparable & Sendable>: Sendable {
     return first
   }
 
-  private mutating func sink() {
+  @inlinable mutating func sink() {
     var parent = 0
     while true {
       let left = 2 * parent + 1

@@ -17,6 +17,7 @@ package struct RolloutMachine: Hashable, Sendable {
   var members: [Member] { roster.members }
   /// Of the last wave that is open; -1 before the start.
   var openWave = -1
+  package var openWaveIndex: Int { openWave }
   /// How many devices may be released up to the end of each wave.
   var waveEnds: [Int]
   /// When the open wave will have soaked; nil while its gate is shut.

@@ -5,6 +5,10 @@ import WherryModel
 /// A device: the real machine, and around it a journal, a kernel with workloads, and a store of blobs.
 struct SimulatedDevice: Sendable {
   let name: DeviceName
+  /// The scenario's version crashes here.
+  var isFailing = false
+  /// So many times slower than others are its downloads.
+  var slowness = 1
 
   // The agent's process. Another incarnation after each start, so that what was asked by a dead agent is not answered
   // to the next.

@@ -66,4 +66,6 @@ struct SimulatedService: Sendable {
   var connection = 0
   var incarnation = 0
   var tickAt: Int64?
+  /// How far its clock is from the true time, in milliseconds.
+  var clockError: Int64 = 0
 }

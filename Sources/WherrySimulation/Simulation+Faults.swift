@@ -12,12 +12,29 @@ extension Simulation {
     case 5...6:
       disconnect(index)
       schedule(.connects(index), in: random.milliseconds(500...8_000))
-    case 7: crashService()
-    case 8: crashBroker()
+    case 7: if sparesService() { break } else { crashService() }
+    case 8: if sparesService() { break } else { crashBroker() }
     case 9: agentHears(index, .restartRequested(random.pick(["base", "hello", "web"]) ?? "base"))
     default: killWorkload(index)
     }
-    schedule(.bigFault, in: random.milliseconds(100...max(101, 2 * options.faults.bigFaultPauseMilliseconds)))
+    let pause = options.faults.bigFaultPauseMilliseconds
+    schedule(.bigFault, in: random.milliseconds(min(100, pause)...max(101, 2 * pause)))
+  }
+
+  private mutating func sparesService() -> Bool {
+    if time < serviceSparedUntil { return true }
+    serviceSparedUntil = time + Int64(options.faults.serviceFaultPauseMilliseconds)
+    return false
+  }
+
+  mutating func jumpClock() {
+    guard isChaos else { return }
+    let jump = options.faults.clockJumpMilliseconds
+    let error = Int64(random.number(0...2 * jump) - jump)
+    service.clockError = error
+    say("service", "clock is \(error) ms off")
+    scheduleServiceTick()
+    schedule(.clockJump, in: random.milliseconds(5_000...40_000))
   }
 
   private mutating func killWorkload(_ index: Int) {
@@ -30,6 +47,9 @@ extension Simulation {
 
   /// Everyone is back, and a good version is rolled out.
   mutating func endChaos() {
+    // A scenario's faults stop early when its rollout has ended.
+    guard chaosUntil >= time else { return }
+    chaosUntil = time
     say("world", "faults stop")
     for index in devices.indices {
       schedule(.agentStarts(index), in: random.milliseconds(0...500))
@@ -37,8 +57,8 @@ extension Simulation {
     }
     schedule(.brokerStarts, in: 50)
     schedule(.serviceStarts, in: 100)
-    schedule(.toService(.resume), in: 9_000)
-    if random.chance(permille: 750) {
+    if options.scenario == nil { schedule(.toService(.resume), in: 9_000) }
+    if options.scenario == nil, random.chance(permille: 750) {
       schedule(.toService(.deploy(plan: options.deployments, policy())), in: random.milliseconds(100...12_000))
     }
     schedule(.inspection, in: 15_000)

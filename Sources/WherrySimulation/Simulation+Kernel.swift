@@ -35,8 +35,10 @@ extension Simulation {
     }
     let serial = devices[index].serialNext
     devices[index].serialNext += 1
+    let usual = software.behaviour(planned.name, planned.version)
     devices[index].alive[id] = SimulatedWorkload(
-      serial: serial, identity: identity, behaviour: software.behaviour(planned.name, planned.version))
+      serial: serial, identity: identity,
+      behaviour: devices[index].isFailing ? .crashes(afterMilliseconds: 10) : usual)
     observe(.ran(device: index, id, identity: identity, blobsMissing: missing))
     schedule(.workload(index, id, serial: serial, .starts), in: random.milliseconds(2...40))
   }
@@ -120,7 +122,8 @@ extension Simulation {
     }
     devices[index].blobs.insert(blob)
     let done = total - Set(missing).count + 1
-    schedule(.fetchStep(index, token: token, generation, total: total), in: random.milliseconds(10...300))
+    let wait = random.milliseconds(10...300) * Int64(device.slowness)
+    schedule(.fetchStep(index, token: token, generation, total: total), in: wait)
     agentHears(index, .fetchProgress(generation: generation, done: Int64(done), total: Int64(total)))
   }
 }

@@ -91,6 +91,7 @@ extension Simulation {
     let members = devices.indices.map { RolloutDevice(name: devices[$0].name, isOnline: online[$0]) }
     next.rollout = RolloutMachine(policy: policy, devices: members)
     next.plan = plan
+    times = RolloutTimes(beganAt: time)
     seen.append(.rolloutBegan(policy: policy, online: online))
     advance(.start, &next, &seen)
   }
@@ -121,8 +122,9 @@ extension Simulation {
   private mutating func advance(_ event: RolloutEvent, _ next: inout ServiceState, _ seen: inout [Observation]) {
     guard var rollout = next.rollout else { return }
     next.rollout = nil
-    let actions = rollout.handle(event, at: Instant(milliseconds: time))
+    let actions = rollout.handle(event, at: Instant(milliseconds: time + service.clockError))
     next.rollout = rollout
+    times.note(rollout, time)
     for action in actions {
       switch action {
       case .release(let names):
@@ -135,10 +137,20 @@ extension Simulation {
       case .halted(let reason):
         statistics.halts += 1
         seen.append(.rolloutHalted)
+        endScenario()
         say("service", "halts: \(reason)")
-      case .completed: say("service", "rollout completed")
+      case .completed:
+        say("service", "rollout completed")
+        endScenario()
       }
     }
+  }
+
+  /// Its rollout is decided: what is left is to see that everyone comes to rest.
+  private mutating func endScenario() {
+    guard options.scenario != nil, times.endedAt == nil else { return }
+    times.endedAt = time - times.beganAt
+    schedule(.chaosEnds, in: 1_000)
   }
 
   private func issue(to index: Int, _ next: inout ServiceState, _ seen: inout [Observation]) {
@@ -194,9 +206,9 @@ extension Simulation {
     flush()
   }
 
-  private mutating func scheduleServiceTick() {
+  mutating func scheduleServiceTick() {
     guard let deadline = service.state.rollout?.nextDeadline else { return }
-    let due = max(time, deadline.milliseconds)
+    let due = max(time, deadline.milliseconds - service.clockError)
     if let at = service.tickAt, at <= due, at >= time { return }
     service.tickAt = due
     agenda.schedule(.serviceTick(incarnation: service.incarnation), at: due)
@@ -205,7 +217,7 @@ extension Simulation {
   mutating func serviceTick(_ incarnation: Int) {
     guard service.isUp, service.incarnation == incarnation else { return }
     if service.tickAt == time { service.tickAt = nil }
-    if let deadline = service.state.rollout?.nextDeadline, deadline.milliseconds <= time {
+    if let deadline = service.state.rollout?.nextDeadline, deadline.milliseconds <= time + service.clockError {
       serviceHears(.tick)
     } else {
       scheduleServiceTick()

@@ -8,6 +8,8 @@ package struct SimulationResult: Sendable {
   package let transcript: Transcript
   package let violations: [Violation]
   package let statistics: SimulationStatistics
+  /// Of the scenario's rollout.
+  package var story: RolloutStory?
 }
 
 /// A whole fleet from a seed: service, broker and devices with their kernels, while agents, service and broker crash,
@@ -27,6 +29,9 @@ package struct Simulation: Sendable {
   var checkers: [any InvariantChecker] = []
   var violations: [Violation] = []
   var statistics = SimulationStatistics()
+  var times = RolloutTimes()
+  var chaosUntil: Int64
+  var serviceSparedUntil: Int64 = 0
 
   enum Occurrence: Sendable {
     case toDevice(Int, connection: Int, number: Int, ServiceState.Message)
@@ -48,6 +53,7 @@ package struct Simulation: Sendable {
     case brokerStarts
     case bigFault
     case chaosEnds
+    case clockJump
     case inspection
   }
 
@@ -58,7 +64,7 @@ package struct Simulation: Sendable {
     simulation.runToTheEnd()
     return SimulationResult(
       options: options, transcript: simulation.transcript, violations: simulation.violations,
-      statistics: simulation.statistics)
+      statistics: simulation.statistics, story: options.scenario == nil ? nil : simulation.story())
   }
 
   package static func run(seed: UInt64, devices: Int = 5) -> SimulationResult {
@@ -75,8 +81,9 @@ package struct Simulation: Sendable {
 
   init(_ options: SimulationOptions) {
     self.options = options
+    chaosUntil = options.chaosMilliseconds
     random = SplitMix64(seed: options.seed)
-    software = SimulatedSoftware(deployments: options.deployments, &random)
+    software = SimulatedSoftware(deployments: options.deployments, isSmall: options.scenario != nil, &random)
     let devices = (1...max(1, options.devices)).map { SimulatedDevice(name: DeviceName(trusted: "kiosk-\($0)")) }
     self.devices = devices
     indexOf = Dictionary(uniqueKeysWithValues: devices.indices.map { (devices[$0].name, $0) })
@@ -90,6 +97,21 @@ package struct Simulation: Sendable {
       schedule(.agentStarts(device), in: random.milliseconds(0...500))
       schedule(.connects(device), in: random.milliseconds(100...2_000))
     }
+    if let scenario = options.scenario { begin(scenario) } else { beginDeployments() }
+    if options.faults.bigFaultPauseMilliseconds > 0 { schedule(.bigFault, in: random.milliseconds(500...3_000)) }
+    agenda.schedule(.chaosEnds, at: options.chaosMilliseconds)
+  }
+
+  private mutating func begin(_ scenario: Scenario) {
+    for index in devices.indices {
+      devices[index].isFailing = random.chance(permille: scenario.failing)
+      if random.chance(permille: scenario.slow) { devices[index].slowness = scenario.slowFactor }
+    }
+    agenda.schedule(.toService(.deploy(plan: 0, scenario.policy)), at: 3_000)
+    if options.faults.clockJumpMilliseconds > 0 { schedule(.clockJump, in: 10_000) }
+  }
+
+  private mutating func beginDeployments() {
     for plan in 0..<options.deployments {
       let share = options.chaosMilliseconds / Int64(options.deployments)
       let at = share * Int64(plan) + random.milliseconds(0...Int(share))
@@ -99,8 +121,6 @@ package struct Simulation: Sendable {
         agenda.schedule(.toService(.resume), at: at + random.milliseconds(3_000...9_000))
       }
     }
-    if options.faults.bigFaultPauseMilliseconds > 0 { schedule(.bigFault, in: random.milliseconds(500...3_000)) }
-    agenda.schedule(.chaosEnds, at: options.chaosMilliseconds)
   }
 
   mutating func policy() -> RolloutPolicy {
@@ -149,6 +169,7 @@ package struct Simulation: Sendable {
     case .brokerStarts: startBroker()
     case .bigFault: bigFault()
     case .chaosEnds: endChaos()
+    case .clockJump: jumpClock()
     case .inspection:
       if isAtRest { return true }
       schedule(.inspection, in: 1_000)
@@ -156,7 +177,7 @@ package struct Simulation: Sendable {
     return false
   }
 
-  var isChaos: Bool { time < options.chaosMilliseconds }
+  var isChaos: Bool { time < chaosUntil }
 
   /// A thing that goes wrong only while things go wrong.
   mutating func fault(_ permille: Int) -> Bool { isChaos && random.chance(permille: permille) }

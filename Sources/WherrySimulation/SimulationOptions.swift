@@ -11,10 +11,21 @@ package struct SimulationOptions: Hashable, Sendable {
   package var patienceMilliseconds: Int64 = 1_800_000
   /// Lines of transcript that are kept; the last ones count.
   package var transcriptLinesMaximum = 20_000
+  /// In place of the deployments: one rollout, as this says.
+  package var scenario: Scenario?
 
   package init(seed: UInt64, devices: Int = 5) {
     self.seed = seed
     self.devices = devices
+  }
+
+  package init(seed: UInt64, scenario: Scenario) {
+    self.init(seed: seed, devices: scenario.devices)
+    self.scenario = scenario
+    faults = scenario.faults
+    deployments = 1
+    chaosMilliseconds = Int64(scenario.minutesMaximum) * 60_000
+    transcriptLinesMaximum = 0
   }
 }
 
@@ -37,6 +48,10 @@ package struct FaultRates: Hashable, Sendable {
   /// Between two of: agent killed, power cut, connection lost, service killed, broker killed, restart of a component
   /// requested, workload killed.
   package var bigFaultPauseMilliseconds = 2_000
+  /// At least so long from one death of the service or the broker among them to the next.
+  package var serviceFaultPauseMilliseconds = 0
+  /// The service's clock jumps by up to this, now and then; 0 = it does not.
+  package var clockJumpMilliseconds = 0
 
   package init() {}
 

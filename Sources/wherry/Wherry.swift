@@ -18,6 +18,7 @@ struct Wherry: ParsableCommand {
     subcommands: [
       Login.self, FleetCommand.self, DeviceCommand.self, ClaimCommand.self, GroupCommand.self, ComponentCommand.self,
       ImageCommand.self, RegistryCommand.self, TokenCommand.self, Deploy.self, DeploymentCommand.self, Why.self,
+      Simulate.self,
     ])
 
   static func main() {

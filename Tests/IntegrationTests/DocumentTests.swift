@@ -33,7 +33,7 @@ struct DocumentedCommand {
 
   private static let programs: Set<String> = ["wherry", "wherry-agent", "wherry-inventory"]
   /// Verbs that have no verb below them; what follows is an argument.
-  private static let leaves: Set<String> = ["login", "deploy", "why"]
+  private static let leaves: Set<String> = ["login", "deploy", "why", "simulate"]
 
   init?(_ text: String, place: String) {
     let words = text.split(separator: " ").map(String.init)

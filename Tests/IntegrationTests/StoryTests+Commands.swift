@@ -10,6 +10,7 @@ extension OnRealParts.StoryTests {
     #expect(try fleet.succeed(["wherry", "component", "show", "com.example.web", "1.0.0"]).output.contains("8080"))
     #expect(try fleet.succeed(["wherry", "component", "import", hello]).output.contains("com.example.hello"))
     #expect(try fleet.succeed(["wherry", "fleet", "status"]).output.contains("3 devices, 3 online"))
+    try fleet.succeed(["wherry", "simulate", "--devices", "20", "--seed", "7"])
     try restarts(fleet)
     try insideAComponent(fleet)
     try groupsAndClaims(fleet)

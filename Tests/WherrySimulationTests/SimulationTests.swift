@@ -3,7 +3,7 @@ import Testing
 @testable import WherrySimulation
 
 @Suite struct SimulationTests {
-  static let seeds: Range<UInt64> = 0..<200
+  static let seeds: Range<UInt64> = 0..<500
   /// So many at a time, so that the runner can use every core.
   static let seedsPerTask: UInt64 = 10
 

@@ -37,7 +37,7 @@ struct WaveChecker: InvariantChecker {
       }
     case .rolloutHalted:
       isHalted = true
-      if failures <= budget { return "it halts after \(failures) failures, \(budget) allowed" }
+      if !isSpent { return "it halts after \(failures) failures, \(budget) allowed" }
     case .rolloutResumed:
       if isHalted && policy.onFailure == .pause {
         failuresAccepted = failures
@@ -50,6 +50,13 @@ struct WaveChecker: InvariantChecker {
       break
     }
     return nil
+  }
+
+  private var isSpent: Bool {
+    guard let share = policy.failureShare else { return failures > budget }
+    let ended = outcomes.count - failuresAccepted
+    return ended >= min(share.sample, online.count - failuresAccepted)
+      && (failures - failuresAccepted) * 100 > share.percent * ended
   }
 
   private mutating func change(_ device: Int, _ body: (inout Self) -> Void) {
@@ -73,7 +80,7 @@ struct WaveChecker: InvariantChecker {
     let before = (underWay: underWay, taken: taken, proven: proven)
     for device in devices { change(device) { $0.released.insert(device) } }
     if isHalted { return "devices \(devices) are released while it is halted" }
-    if failures > budget { return "devices \(devices) are released after \(failures) failures, \(budget) allowed" }
+    if isSpent { return "devices \(devices) are released after \(failures) failures, \(budget) allowed" }
     if isCompleted { return nil }
     if policy.concurrencyMaximum > 0, before.underWay + devices.count > policy.concurrencyMaximum {
       return "\(before.underWay + devices.count) devices change at once, \(policy.concurrencyMaximum) allowed"
@@ -112,6 +119,12 @@ struct WaveChecker: InvariantChecker {
         }
       }
     }
-    return wanted.sorted() + [count]
+    // One that is no larger than those before it adds nobody.
+    var largest = 0
+    let growing = wanted.filter { end in
+      defer { largest = max(largest, end) }
+      return end > largest
+    }
+    return growing + [count]
   }
 }
