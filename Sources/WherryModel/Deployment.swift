@@ -68,6 +68,8 @@ package struct RolloutPolicy: Hashable, Sendable {
     case pause
     /// End the deployment; what changed stays.
     case stop
+    /// End the deployment; whoever changed gets back what its target had before.
+    case revert
   }
   package var waves: [Size] = [.percent(10), .percent(50), .percent(100)]
   /// After the last device of a wave committed, before the next wave opens.

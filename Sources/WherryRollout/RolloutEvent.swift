@@ -20,7 +20,9 @@ package enum RolloutEvent: Hashable, Sendable {
 package enum RolloutAction: Hashable, Sendable {
   /// Give these devices their new desired state, in this order.
   case release([DeviceName])
-  /// The failure budget is spent; no wave opens until a person resumes (policy `pause`) or ever (policy `stop`).
+  /// Give these devices, which have the new state or are on their way to it, what they had before.
+  case revert([DeviceName])
+  /// The failure budget is spent; no wave opens until a person resumes (policy `pause`) or ever (the others).
   case halted(reason: String)
   case completed
 }

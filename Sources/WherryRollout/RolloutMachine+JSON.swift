@@ -59,6 +59,7 @@ extension RolloutMachine.Member {
     case .failed(let cause):
       outcomeName = "failed"
       failure = cause
+    case .reverted: outcomeName = "reverted"
     case nil: break
     }
     return .members([
@@ -79,6 +80,7 @@ extension RolloutMachine.Member {
     guard let outcomeName = try cursor.optional("outcome") else { return }
     switch try outcomeName.string() {
     case "committed": outcome = .committed
+    case "reverted": outcome = .reverted
     case "failed":
       if let failure = try cursor.optional("failure") {
         outcome = .failed(try Failure(failure))

@@ -14,10 +14,7 @@ extension RolloutMachine {
     var released: [DeviceName] = []
     // A round without an end opens a wave, and there are no more than these.
     for _ in waveEnds.indices {
-      if let reason = spentBudget() {
-        state = .halted(reason: reason)
-        return actions(released) + [.halted(reason: reason)]
-      }
+      if let reason = spentBudget() { return actions(released) + halt(reason) }
       released += releaseOpen(now)
       guard isWaveOver else {
         soakUntil = nil
@@ -54,6 +51,37 @@ extension RolloutMachine {
     return [.completed]
   }
 
+  private mutating func halt(_ reason: String) -> [RolloutAction] {
+    let reverted = policy.onFailure == .revert ? revert() : []
+    var reason = reason
+    if !reverted.isEmpty {
+      reason += "; \(reverted.count == 1 ? "1 device goes" : "\(reverted.count) devices go") back"
+    }
+    state = .halted(reason: reason)
+    return (reverted.isEmpty ? [] : [.revert(reverted)]) + [.halted(reason: reason)]
+  }
+
+  /// Whoever has the new state or may yet get it. One that said that it failed has gone back by itself.
+  private mutating func revert() -> [DeviceName] {
+    var names: [DeviceName] = []
+    for index in roster.indices {
+      guard let member = roster[index], member.isReleased else { continue }
+      if case .failed(let failure) = member.outcome {
+        // It said nothing, so it may be anywhere; it stays among the failed.
+        if failure?.code == Self.timeoutCode { names.append(member.name) }
+        continue
+      }
+      names.append(member.name)
+      roster.update(index) { member in
+        member.outcome = .reverted
+        member.since = nil
+      }
+    }
+    return names
+  }
+
+  private static let timeoutCode = "rollout.deviceTimeout"
+
   private mutating func expire(_ now: Instant) {
     roster.settle()
     while let (index, since) = roster.longestUnderWay, now >= deadline(since) {
@@ -61,7 +89,7 @@ extension RolloutMachine {
         member.since = nil
         member.outcome = .failed(
           Failure(
-            .timeout, code: "rollout.deviceTimeout",
+            .timeout, code: Self.timeoutCode,
             message: "\(member.name) did not finish within \(policy.deviceTimeoutSeconds) s",
             remedy: "see what it does with 'wherry device show \(member.name)'"))
       }
@@ -160,7 +188,7 @@ extension RolloutMachine {
       case .committed: waves[wave].committed += 1
       case .failed: waves[wave].failed += 1
       case .parked: waves[wave].parked += 1
-      case .waiting, .released: break
+      case .waiting, .released, .reverted: break
       }
     }
     devices.sort { $0.name < $1.name }
@@ -182,6 +210,7 @@ extension RolloutMachine {
     switch member.outcome {
     case .committed: return .committed
     case .failed(let failure): return .failed(failure)
+    case .reverted: return .reverted
     case nil: break
     }
     if member.isReleased { return member.isOnline ? .released : .parked }

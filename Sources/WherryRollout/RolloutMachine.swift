@@ -38,6 +38,8 @@ package struct RolloutMachine: Hashable, Sendable {
     enum Outcome: Hashable, Sendable {
       case committed
       case failed(Failure?)
+      /// It was given back what it had before.
+      case reverted
     }
 
     var isReleased: Bool { wave != nil }
@@ -101,6 +103,8 @@ package struct RolloutMachine: Hashable, Sendable {
     guard let index = roster.index(of: name) else { return }
     // Another plan than the one given is old news or a fault; the device's timeout decides which.
     if status == .committed && !digestMatches { return }
+    // What it says of this deployment now was said before it heard.
+    if roster[index]?.outcome == .reverted { return }
     roster.update(index) { member in
       switch status {
       case .committed: member.outcome = .committed

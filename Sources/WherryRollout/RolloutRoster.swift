@@ -80,7 +80,7 @@ struct RolloutRoster: Hashable, Sendable {
     switch member.outcome {
     case .committed: committed += one
     case .failed: failed += one
-    case nil: break
+    case .reverted, nil: break
     }
     if member.isReleased && (member.isOnline || member.outcome != nil) { placesTaken += one }
   }

@@ -9,7 +9,7 @@ package enum RolloutState: Hashable, Sendable {
   /// An operator holds it: devices in flight go on, nothing is released. Exits: `rolling` (resume), `cancelled`.
   case paused(reason: String)
   /// The failure budget is spent. Exits: with policy `pause` `rolling` (resume: the failures so far are accepted) and
-  /// `cancelled`; with policy `stop` none.
+  /// `cancelled`; with `stop` and `revert` none.
   case halted(reason: String)
   /// Every wave is open and no reachable device is under way. Devices that were away still get their state. No exits.
   case completed
@@ -46,6 +46,8 @@ package enum RolloutDeviceStatus: Hashable, Sendable {
   case committed
   /// Exits: `committed`, should the device mend itself.
   case failed(Failure?)
+  /// The rollout halted and it was given back what it had before. No exits.
+  case reverted
 
   package var name: String {
     switch self {
@@ -54,6 +56,7 @@ package enum RolloutDeviceStatus: Hashable, Sendable {
     case .released: "released"
     case .committed: "committed"
     case .failed: "failed"
+    case .reverted: "reverted"
     }
   }
 }

@@ -43,6 +43,9 @@ extension Scenario {
           "onFailure",
         ])
       policy = try RolloutPolicy(value)
+      if policy.onFailure == .revert {
+        throw try value.require("onFailure").fail("a rehearsal has no version to go back to; use pause or stop")
+      }
       if let timeout = try value.optional("deviceTimeoutSeconds"), policy.deviceTimeoutSeconds < 600 {
         throw timeout.fail("a rehearsal needs at least 600 s, since its clocks jump")
       }

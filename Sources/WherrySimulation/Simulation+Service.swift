@@ -134,6 +134,8 @@ extension Simulation {
         if actions.contains(.completed) { seen.append(.rolloutCompleted) }
         seen.append(.rolloutReleased(indices))
         for index in indices { issue(to: index, &next, &seen) }
+      // Scenarios and seeds do not ask for it: there is no version before the first.
+      case .revert: break
       case .halted(let reason):
         statistics.halts += 1
         seen.append(.rolloutHalted)

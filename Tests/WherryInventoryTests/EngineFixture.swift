@@ -248,10 +248,11 @@ final class EngineFixture {
 
   func deploy(
     _ components: [ComponentName: Version], to target: DeploymentTarget = .group("kiosks"),
-    waves: [RolloutPolicy.Size] = [.percent(100)]
+    waves: [RolloutPolicy.Size] = [.percent(100)], onFailure: RolloutPolicy.FailureAction = .pause
   ) async throws -> DeploymentSummary {
     var policy = RolloutPolicy()
     policy.waves = waves
+    policy.onFailure = onFailure
     let request = DeploymentRequest(
       target: target,
       components: components.mapValues { DeployedComponent(requirement: VersionRequirement(exactly: $0)) },

@@ -33,6 +33,8 @@ extension InventoryEngine {
             guard let failure = try release(rollout.record.deployment, to: device, at: now) else { continue }
             events.append(.reported(device, .rejected, failure, digestMatches: true))
           }
+        case .revert(let devices):
+          for device in devices { try goBack(device, from: rollout.record.deployment, at: now) }
         case .halted(let reason):
           environment.note("deployment \(id) halted: \(reason)")
         case .completed:
@@ -60,6 +62,35 @@ extension InventoryEngine {
     } catch let failure as Failure {
       if let old { try database.assign(old) } else { try database.unassign(name, from: deployment.target) }
       return failure
+    }
+  }
+
+  /// Puts the device on what it committed before, or on what its target had before this deployment. Whoever is not on
+  /// it (any more) is left alone.
+  private func goBack(_ name: DeviceName, from deployment: Deployment, at now: Instant) throws {
+    let target = deployment.target
+    guard let device = try database.device(name),
+      let current = try database.assignments(of: name).first(where: {
+        $0.target == target && $0.deployment == deployment.id
+      })
+    else { return }
+    let completed = try database.deployments(of: target).first {
+      $0.state == .completed && $0.deployment.id != deployment.id
+    }
+    let before =
+      current.previous == deployment.id ? completed?.deployment.id : current.previous ?? completed?.deployment.id
+    if let before {
+      try database.assign(
+        AssignmentRecord(
+          device: name, target: target, deployment: before, generation: device.nextGeneration, previous: before))
+    } else {
+      try database.unassign(name, from: target)
+    }
+    do {
+      try order(device, at: now)
+    } catch let failure as Failure {
+      try database.assign(current)
+      environment.note("\(name) cannot go back from deployment \(deployment.id): \(failure)")
     }
   }
 

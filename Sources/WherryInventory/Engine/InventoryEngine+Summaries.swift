@@ -80,7 +80,7 @@ extension InventoryEngine {
         underWay = report
         failure = report.failure
       }
-    case .waiting, .parked, .committed: break
+    case .waiting, .parked, .committed, .reverted: break
     }
     var summary = DeploymentDevice(
       name: device.name, wave: device.wave + 1, status: status, generation: generation ?? Generation(0),

@@ -38,7 +38,7 @@ struct Deploy: ParsableCommand {
   @Option(help: "With a percentage: how many have to end before it is looked at.") var failureSample: Int?
   @Option(help: "Devices that change at the same time; 0 = the whole wave.") var concurrency: Int?
   @Option(help: "Time that a device has before it counts as failed.") var deviceTimeout: String?
-  @Option(help: "What a halt does: pause or stop.") var onFailure: String?
+  @Option(help: "What a halt does: pause, stop or revert.") var onFailure: String?
   @Flag(help: "Only show what it would do on each device; exit 1 if it would be refused.") var plan = false
   @Flag(help: "Show progress until it has ended; exit 1 unless it completed.") var watch = false
   @OptionGroup var options: OutputOptions
@@ -126,7 +126,7 @@ struct Deploy: ParsableCommand {
     if let deviceTimeout { policy.deviceTimeoutSeconds = try parseSeconds(deviceTimeout, what: "--device-timeout") }
     if let onFailure {
       guard let action = RolloutPolicy.FailureAction(rawValue: onFailure) else {
-        throw ValidationError("--on-failure \"\(onFailure)\" must be pause or stop")
+        throw ValidationError("--on-failure \"\(onFailure)\" must be pause, stop or revert")
       }
       policy.onFailure = action
     }
