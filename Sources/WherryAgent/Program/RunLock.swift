@@ -46,7 +46,11 @@ package struct RunLock {
       && opened.st_dev == named.st_dev
   }
 
-  package func release() { close(descriptor) }
+  package func release() {
+    // Said aloud: a child of this process that has not executed its program yet holds the descriptor, too.
+    flock(descriptor, LOCK_UN)
+    close(descriptor)
+  }
 
   /// For who leaves nothing behind.
   package func remove() {

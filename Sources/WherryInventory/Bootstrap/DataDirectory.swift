@@ -35,7 +35,11 @@ final class DataDirectory: Sendable {
     close(descriptor)
   }
 
-  deinit { close(lockDescriptor) }
+  deinit {
+    // Said aloud: a child of this process that has not executed its program yet holds the descriptor, too.
+    flock(lockDescriptor, LOCK_UN)
+    close(lockDescriptor)
+  }
 
   /// Whether a service has been at work in the directory.
   static func holdsInventory(_ path: String) -> Bool { (try? isEmpty("\(path)/inventory.db")) == false }
