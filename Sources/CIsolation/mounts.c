@@ -67,10 +67,15 @@ static int mount_new(const struct wherry_op *op) {
   return error;
 }
 
+static int change_mount(int tree, const struct mount_attr *attributes, int recursively) {
+  if (!attributes->attr_set && !attributes->attr_clr && !attributes->propagation) return 0;
+  int flags = AT_EMPTY_PATH | (recursively ? AT_RECURSIVE : 0);
+  return mount_setattr(tree, "", flags, (struct mount_attr *)attributes, sizeof *attributes) < 0 ? errno : 0;
+}
+
 static int set_attributes(int fd, uint64_t set, int recursively) {
   struct mount_attr attributes = {.attr_set = set};
-  int flags = AT_EMPTY_PATH | (recursively ? AT_RECURSIVE : 0);
-  return mount_setattr(fd, "", flags, &attributes, sizeof attributes) < 0 ? errno : 0;
+  return change_mount(fd, &attributes, recursively);
 }
 
 static int open_tree_into_slot(const struct wherry_op *op) {
@@ -88,12 +93,6 @@ static int new_tree_into_slot(const struct wherry_op *op) {
   int error = dup3(tree, WHERRY_FD_SLOTS + op->numbers[0], O_CLOEXEC) < 0 ? errno : 0;
   close(tree);
   return error;
-}
-
-static int change_mount(int tree, const struct mount_attr *attributes, int recursively) {
-  if (!attributes->attr_set && !attributes->attr_clr && !attributes->propagation) return 0;
-  int flags = AT_EMPTY_PATH | (recursively ? AT_RECURSIVE : 0);
-  return mount_setattr(tree, "", flags, (struct mount_attr *)attributes, sizeof *attributes) < 0 ? errno : 0;
 }
 
 static int attach(const struct wherry_op *op) {

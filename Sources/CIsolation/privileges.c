@@ -20,17 +20,22 @@ static int keep_in_bounding_set(uint64_t kept) {
   return 0;
 }
 
+// So that the workload can open /dev/stdout and /dev/stderr by name, as images do for their log files. Only pipes: a
+// probe's output is the machine's own /dev/null.
+int wherry_own_streams(uint32_t user, uint32_t group) {
+  for (int fd = 1; fd <= 2; fd++) {
+    struct stat status;
+    if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && fchown(fd, user, group) < 0) return errno;
+  }
+  return 0;
+}
+
 static int become(const struct wherry_op *op) {
   uid_t user = op->numbers[0];
   gid_t group = op->numbers[1];
-  // So that the workload can open /dev/stdout and /dev/stderr by name, as images do for their log files. Only pipes:
-  // a probe's output is the machine's own /dev/null.
-  for (int fd = 1; fd <= 2; fd++) {
-    struct stat status;
-    if (fstat(fd, &status) < 0 || !S_ISFIFO(status.st_mode) || fchown(fd, user, group) == 0) continue;
-    // In a user namespace the pipe may belong to nobody who is known there.
-    if (errno != EPERM && errno != EINVAL) return errno;
-  }
+  int error = wherry_own_streams(user, group);
+  // In a user namespace the pipes, which are one maker's, may belong to nobody who is known there.
+  if (error && error != EPERM && error != EINVAL) return error;
   if (syscall(SYS_setgroups, op->numbers[2], wherry_blob(op)) < 0) return errno;
   if (syscall(SYS_setresgid, group, group, group) < 0) return errno;
   // What stays is decided by the operation after this one.

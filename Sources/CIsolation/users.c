@@ -47,19 +47,11 @@ static int become_for_files(uid_t user, gid_t group) {
   return (uid_t)setfsuid(-1) == user && (gid_t)setfsgid(-1) == group ? 0 : EPERM;
 }
 
-static int own_streams(uid_t user, gid_t group) {
-  for (int fd = 1; fd <= 2; fd++) {
-    struct stat status;
-    if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && fchown(fd, user, group) < 0) return errno;
-  }
-  return 0;
-}
-
 int wherry_users(const struct wherry_op *op) {
   switch (op->code) {
     case WHERRY_OP_MAPPED_TREE: return open_mapped_tree(op);
     case WHERRY_OP_FILE_USER: return become_for_files(op->numbers[0], op->numbers[1]);
-    case WHERRY_OP_OWN_STREAMS: return own_streams(op->numbers[0], op->numbers[1]);
+    case WHERRY_OP_OWN_STREAMS: return wherry_own_streams(op->numbers[0], op->numbers[1]);
     default: return ENOSYS;
   }
 }

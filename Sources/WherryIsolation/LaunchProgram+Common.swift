@@ -9,10 +9,6 @@ extension LaunchProgram {
     "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
     "/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing",
   ]
-  /// How often each processor was too hot, which tells what others compute.
-  static let thermalPaths = Files.names(in: "/sys/devices/system/cpu").filter { name in
-    name.hasPrefix("cpu") && name.dropFirst(3).allSatisfy(\.isNumber)
-  }.map { "/sys/devices/system/cpu/\($0)/thermal_throttle" }.filter(Files.exists).sorted()
   static let readOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
   static func build(_ spec: WorkloadSpec, _ context: LaunchContext) -> LaunchProgram {
@@ -20,7 +16,7 @@ extension LaunchProgram {
     program.addSettings(spec, context)
     program.addMembership(spec, context)
     switch spec.root {
-    case .host(let writable, let hidden): program.addHostRoot(spec, writable: writable, hidden: hidden)
+    case .host(let writable, let hidden): program.addHostRoot(spec, context, writable: writable, hidden: hidden)
     case .overlay(let lower, let upper, let work, let readOnly):
       program.addContainerRoot(
         spec, context, layers: OverlayLayers(lower: lower, upper: upper, work: work), readOnly: readOnly)
@@ -100,7 +96,7 @@ extension LaunchProgram {
     }
   }
 
-  mutating func addKernelFiles(_ spec: WorkloadSpec) {
+  mutating func addKernelFiles(_ spec: WorkloadSpec, _ context: LaunchContext) {
     add("mount /proc", mountNew("proc", "/proc", [.noSetuid, .noDevices, .noExecution]))
     if spec.network != .host {
       // Inside its own network namespace any user may serve port 80, as under Docker.
@@ -111,7 +107,7 @@ extension LaunchProgram {
       add("set \(name)", .writeFile(path: KernelSetting.path(name), text: text, mayFail: false))
     }
     guard !spec.isPrivileged else { return }
-    for path in Self.maskedPaths + Self.thermalPaths { add("mask \(path)", .mask(path: path, slot: nil)) }
+    for path in Self.maskedPaths + context.thermalPaths { add("mask \(path)", .mask(path: path, slot: nil)) }
     for path in Self.readOnlyPaths { add("make \(path) read-only", .readOnly(path: path)) }
   }
 
@@ -157,11 +153,7 @@ extension LaunchProgram {
     // As the user, so that root's rights do not reach into a directory that the user may not enter.
     add("change to the working directory", .changeDirectory(spec.workingDirectory))
     guard !spec.isPrivileged else { return }
-    if let profile = spec.appArmorProfile {
-      add(
-        "choose the AppArmor profile \(profile)",
-        .writeFile(path: "/proc/self/attr/apparmor/exec", text: "exec \(profile)", mayFail: false))
-    }
+    if let profile = spec.appArmorProfile { add(AppArmor.step(profile)) }
     add("forbid new privileges", .noNewPrivileges)
     if let filter = context.seccompFilter { add("load the seccomp filter", .seccomp(filter: filter)) }
   }

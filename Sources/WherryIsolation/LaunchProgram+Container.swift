@@ -55,7 +55,7 @@ extension LaunchProgram {
       // As other runtimes do: an image may name one that no layer has.
       add("make the working directory", .directory(path: spec.workingDirectory, mode: 0o755))
     }
-    addKernelFiles(spec)
+    addKernelFiles(spec, context)
     // An image brings no device nodes and no set-uid programs that work.
     var attributes: MountAttributes = [.noDevices]
     if !spec.isPrivileged { attributes.insert(.noSetuid) }

@@ -4,7 +4,7 @@ extension LaunchProgram {
 
   /// The host's own root, read-only all the way down. What stays writable is copied (as mounts) before and attached
   /// again after.
-  mutating func addHostRoot(_ spec: WorkloadSpec, writable: [String], hidden: [String]) {
+  mutating func addHostRoot(_ spec: WorkloadSpec, _ context: LaunchContext, writable: [String], hidden: [String]) {
     if spec.isPrivileged {
       // What the host unmounts is not held by it.
       add("take mounts from the host only", .propagation(.slaveTree))
@@ -36,6 +36,6 @@ extension LaunchProgram {
     for (slot, mount) in attachments { addAttachment(slot, mount) }
     // Only now: what is attached below a hidden directory needed its mount point made there.
     for (path, slot) in masks { add("seal \(path)", .seal(slot: slot)) }
-    addKernelFiles(spec)
+    addKernelFiles(spec, context)
   }
 }

@@ -18,6 +18,8 @@ struct LaunchProgram: Hashable, Sendable {
     steps.append(Step(words: words, operation: operation))
   }
 
+  mutating func add(_ step: Step) { steps.append(step) }
+
   mutating func newSlot() -> Int {
     slotNext += 1
     return slotNext - 1
@@ -98,6 +100,8 @@ struct LaunchContext: Hashable, Sendable {
   var seccompFilter: [UInt8]?
   /// Nil = the host's.
   var users: ContainerUsers?
+  /// What this machine's processors tell of their heat, to be masked.
+  var thermalPaths: [String] = []
 }
 
 struct DeviceNode: Hashable, Sendable {

@@ -33,10 +33,8 @@ struct SeccompProfile: Hashable, Sendable {
     let base = capabilities.isEmpty ? "default" : capabilities.sorted().joined(separator: "+").lowercased()
     guard !added.isEmpty || !removed.isEmpty else { return "\(Self.revision)-\(base)" }
     // A file's name has an end, which lists need not have.
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     let text = added.sorted().joined(separator: "+") + "-" + removed.sorted().joined(separator: "+")
-    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    return "\(Self.revision)-\(base)-\(String(hash, radix: 16))"
+    return "\(Self.revision)-\(base)-\(String(StableHash.wide(text), radix: 16))"
   }
 
   /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.

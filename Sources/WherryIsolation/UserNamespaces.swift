@@ -37,7 +37,7 @@ final class UserNamespaces {
   func take(_ id: String, agentID: String) throws(Failure) -> ContainerUsers {
     release(id)
     let taken = Set(held.values.map(\.place))
-    var place = Self.preferredPlace("\(agentID)/\(id)")
+    var place = StableHash.narrow("\(agentID)/\(id)") % Self.places
     for _ in 0..<Self.places where taken.contains(place) { place = (place + 1) % Self.places }
     let first = Self.first + place * ContainerUsers.count
     let descriptor = wherry_user_namespace(first, ContainerUsers.count)
@@ -54,13 +54,6 @@ final class UserNamespaces {
 
   func release(_ id: String) {
     if let namespace = held.removeValue(forKey: id), namespace.descriptor >= 0 { close(namespace.descriptor) }
-  }
-
-  /// FNV-1a: the same on every start and machine, which Swift's own hash is not.
-  private static func preferredPlace(_ name: String) -> UInt32 {
-    var hash: UInt32 = 0x811c_9dc5
-    for byte in name.utf8 { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 }
-    return hash % places
   }
 
   /// Why containers with files in these directories cannot have users of their own; nil = they can.

@@ -13,8 +13,10 @@ extension WorkloadHost {
     shims.removeValue(forKey: id)?.leave(to: reaper)
     userNamespaces.release(id)
     if openNetwork != nil || Files.exists("\(configuration.stateDirectory)/network/\(id)") {
-      (try? network())?.detach(workload: id)
-      tellNeighbours()
+      let network = try? network()
+      let hadLease = network?.lease(of: id) != nil
+      network?.detach(workload: id)
+      if hadLease { tellNeighbours() }
     }
     let hidden = leavingDirectory(of: id)
     if Files.exists(directory(of: id).path), rename(directory(of: id).path, hidden.path) != 0 {

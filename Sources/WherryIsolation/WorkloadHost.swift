@@ -186,11 +186,12 @@ package final class WorkloadHost {
     let preparation = WorkloadPreparation(spec: spec, directory: directory)
     var context = LaunchContext(user: try preparation.user(), mountPoint: mountPoint)
     context.users = try users(of: spec, context.user, in: directory)
+    context.thermalPaths = Self.thermalPaths
     context.unifiedCgroup = cgroup.unifiedDirectory
     context.cgroupFiles = layout.joinFiles(of: cgroup.path)
     context.processesFile = layout.directories(of: cgroup.path).first.map { $0 + "/cgroup.procs" }
     context.memoryEvents = layout.memoryEvents(of: cgroup.path)
-    if spec.appArmorProfile != nil, !Files.exists("/sys/kernel/security/apparmor/profiles") {
+    if spec.appArmorProfile != nil, !AppArmor.isThere {
       throw Failure(
         .start, code: "workload.appArmor",
         message: "\(spec.id) asks for an AppArmor profile, and this host has no AppArmor",
@@ -218,18 +219,23 @@ package final class WorkloadHost {
     let neighbours = openNetwork?.allLeases ?? []
     let hosts = HostsFile.text(hostName: spec.hostName, own: lease, neighbours: neighbours)
     context.files = try preparation.files(hosts: hosts, owner: context.users?.first)
-    if lease != nil { tellNeighbours() }
+    if lease != nil { tellNeighbours(of: spec.id) }
     return context
   }
 
-  /// Who is on the bridge has changed.
-  func tellNeighbours() {
+  /// Who is on the bridge has changed. `id`: by that workload, which knows.
+  func tellNeighbours(of id: String? = nil) {
     let leases = openNetwork?.allLeases ?? []
-    for lease in leases {
+    for lease in leases where lease.workload != id {
       let text = HostsFile.text(hostName: lease.names.first ?? "", own: lease, neighbours: leases)
       HostsFile.rewrite(directory(of: lease.workload).file("hosts"), text)
     }
   }
+
+  /// How often each processor was too hot, which tells what others compute.
+  private static let thermalPaths = Files.names(in: "/sys/devices/system/cpu").filter { name in
+    name.hasPrefix("cpu") && name.dropFirst(3).allSatisfy(\.isNumber)
+  }.map { "/sys/devices/system/cpu/\($0)/thermal_throttle" }.filter(Files.exists).sorted()
 
   /// Nil = the host's.
   private func users(

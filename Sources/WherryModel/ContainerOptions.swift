@@ -66,16 +66,20 @@ package enum KernelSetting {
 
   package enum Kind { case network, ipc }
 
-  /// Nil = it is the whole machine's, or no name at all.
+  /// Nil = it is the whole machine's, or no name at all. A link's name in it may have any letters.
+  package static func owner(_ name: String) -> Kind? {
+    guard !name.split(separator: ".", omittingEmptySubsequences: false).contains("") else { return nil }
+    if name.hasPrefix("net.") { return .network }
+    return ipc.contains(name) || name.hasPrefix("fs.mqueue.") ? .ipc : nil
+  }
+
+  /// As `owner`, for names that become a path as they are.
   package static func kind(_ name: String) -> Kind? {
-    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     let isPlain = name.utf8.allSatisfy {
       (97...122).contains($0) || (48...57).contains($0) || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-")
         || $0 == 46
     }
-    guard isPlain, parts.count > 1, !parts.contains(""), name.utf8.count <= 200 else { return nil }
-    if name.hasPrefix("net.") { return .network }
-    return ipc.contains(name) || name.hasPrefix("fs.mqueue.") ? .ipc : nil
+    return isPlain && name.utf8.count <= 200 ? owner(name) : nil
   }
 
   package static func path(_ name: String) -> String {

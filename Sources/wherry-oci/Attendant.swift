@@ -45,41 +45,31 @@ struct Attendant {
   let pid: Int32
   let terminal: OwnTerminal?
 
-  private static let passedOn = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH]
-
-  /// Before the process is made, so that none is lost.
-  static func holdSignals() {
-    var set = sigset_t()
-    sigemptyset(&set)
-    for number in passedOn + [SIGCHLD] { sigaddset(&set, number) }
-    sigprocmask(SIG_BLOCK, &set, nil)
-  }
+  /// Made before the process is, so that none is lost.
+  let signals: SignalWatch
 
   /// - Returns: its exit code, or 128 and the signal that ended it.
   func wait() -> Int32 {
-    var set = sigset_t()
-    sigemptyset(&set)
-    for number in Self.passedOn + [SIGCHLD] { sigaddset(&set, number) }
-    let signals = wherry_signal_descriptor(&set)
     var relay: TerminalRelay?
     if let terminal, terminal.receive() {
       terminal.begin()
       relay = TerminalRelay(master: terminal.master)
     }
     while true {
-      var entries = [pollfd(fd: signals, events: Int16(POLLIN), revents: 0)] + (relay?.entries ?? [])
+      var entries = [pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)] + (relay?.entries ?? [])
       poll(&entries, nfds_t(entries.count), -1)
       relay?.carry(entries.dropFirst())
-      if entries[0].revents != 0, let code = handle(signals) {
+      if entries[0].revents != 0, let code = handleSignals() {
         relay?.finish()
         return code
       }
     }
   }
 
-  private func handle(_ signals: Int32) -> Int32? {
-    let number = wherry_next_signal(signals)
-    if number == SIGWINCH { terminal?.resize() } else if number > 0, number != SIGCHLD { kill(pid, number) }
+  private func handleSignals() -> Int32? {
+    while let number = signals.next() {
+      if number == SIGWINCH { terminal?.resize() } else if number != SIGCHLD { kill(pid, number) }
+    }
     var status: Int32 = 0
     let ended = waitpid(pid, &status, WNOHANG)
     // Not a child of this process any more when somebody else has looked after it.

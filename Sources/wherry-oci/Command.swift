@@ -66,15 +66,15 @@ struct Command {
     let isAttached = andStart && !options.has("--detach")
     let terminal = isAttached && request.consoleSocket == nil ? try OwnTerminal() : nil
     if let terminal { request.consoleSocket = terminal.path }
-    if isAttached { Attendant.holdSignals() }
+    let signals = isAttached ? SignalWatch(hasChildren: true) : nil
     let pid = try runtime.create(request, bundle: options["--bundle"] ?? ".")
     guard andStart else { return 0 }
     do { try runtime.start(id) } catch {
       try? runtime.delete(id, force: true)
       throw error
     }
-    guard isAttached else { return 0 }
-    let code = Attendant(pid: pid, terminal: terminal).wait()
+    guard let signals else { return 0 }
+    let code = Attendant(pid: pid, terminal: terminal, signals: signals).wait()
     if !options.has("--keep") { try runtime.delete(id, force: true) }
     return code
   }
@@ -95,9 +95,9 @@ struct Command {
     let isAttached = !options.has("--detach")
     let terminal = isAttached && process.hasTerminal && request.consoleSocket == nil ? try OwnTerminal() : nil
     if let terminal { request.consoleSocket = terminal.path }
-    if isAttached { Attendant.holdSignals() }
+    let signals = isAttached ? SignalWatch(hasChildren: true) : nil
     let pid = try runtime.execute(process, request)
-    return isAttached ? Attendant(pid: pid, terminal: terminal).wait() : 0
+    return signals.map { Attendant(pid: pid, terminal: terminal, signals: $0).wait() } ?? 0
   }
 
   private func process(_ options: Options, _ id: String) throws -> BundleProcess {

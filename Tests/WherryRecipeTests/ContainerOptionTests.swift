@@ -44,8 +44,5 @@ private let table: [(text: String, problem: String)] = [
 @Suite("RecipeReader: what few containers need")
 struct ContainerOptionTests {
   @Test("each mistake gives one sentence with place and remedy", arguments: table.indices)
-  func problem(index: Int) {
-    let (text, expected) = table[index]
-    #expect(problems(text) == [expected])
-  }
+  func problem(row: Int) { expectProblem(table[row].text, table[row].problem) }
 }

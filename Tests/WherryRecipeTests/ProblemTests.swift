@@ -311,8 +311,7 @@ private let table: [(text: String, problem: String)] = [
 struct ProblemTests {
   @Test("each mistake gives one sentence with place and remedy", arguments: table.indices)
   func one(row: Int) {
-    #expect(problems(table[row].text) == [table[row].problem])
-    #expect(RecipeReader.read(table[row].text, fileName: "x").recipe == nil)
+    expectProblem(table[row].text, table[row].problem)
   }
 
   @Test("all problems are collected, in the order of lines")

@@ -21,6 +21,12 @@ let head = """
 
   """
 
+/// That this is the one problem of the text, and keeps it from being a recipe.
+func expectProblem(_ text: String, _ problem: String, sourceLocation: SourceLocation = #_sourceLocation) {
+  #expect(problems(text) == [problem], sourceLocation: sourceLocation)
+  #expect(RecipeReader.read(text, fileName: "x").recipe == nil, sourceLocation: sourceLocation)
+}
+
 func manifest(_ lines: String) -> String {
   head + "Manifests:\n  - Platform: { os: linux }\n"
     + lines.split(separator: "\n", omittingEmptySubsequences: false).map { "    " + $0 + "\n" }.joined()

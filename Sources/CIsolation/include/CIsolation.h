@@ -159,6 +159,8 @@ int wherry_mounts(const struct wherry_op *op);
 int wherry_privileges(const struct wherry_op *op);
 int wherry_bundle(const struct wherry_op *op);
 int wherry_users(const struct wherry_op *op);
+/// Output and errors, where they are pipes, become that user's. 0 or an errno.
+int wherry_own_streams(uint32_t user, uint32_t group);
 int wherry_landlock(const struct wherry_op *op);
 int wherry_copy_up(const struct wherry_op *op);
 

@@ -27,7 +27,7 @@ struct BundleBirth {
     var context = BundleContext(root: root)
     context.cgroupFiles = cgroup.joinFiles
     context.legacyCgroups = cgroup.legacy.map { ($0.name, $0.mount + cgroup.path) }
-    context.hasAppArmor = Files.exists("/sys/kernel/security/apparmor/profiles")
+    context.hasAppArmor = AppArmor.isThere
     context.hasSELinux = Files.exists("/sys/fs/selinux/enforce")
     context.hostDevices = Set(bundle.linux.devices.filter(isOfHost).map(\.path))
     if let seccomp = bundle.linux.seccomp { context.seccompFilter = try seccomp.compiled() }

@@ -120,7 +120,7 @@ struct BundleProgram {
   private func sysctlPath(_ key: String) throws(Failure) -> String {
     let dotted = key.contains("/") ? String(key.map { $0 == "/" ? "." : $0 }) : key
     let kind: Bundle.Namespace.Kind? =
-      switch KernelSetting.kind(dotted) {
+      switch KernelSetting.owner(dotted) {
       case .network: .network
       case .ipc: .ipc
       case nil: ["kernel.domainname", "kernel.hostname"].contains(dotted) ? .uts : nil
@@ -146,9 +146,7 @@ struct BundleProgram {
       guard context.hasAppArmor else {
         throw Self.refusal("the profile \(profile) needs AppArmor, which this host has not", "leave it out")
       }
-      program.add(
-        "choose the AppArmor profile \(profile)",
-        .writeFile(path: "/proc/self/attr/apparmor/exec", text: "exec \(profile)", mayFail: false))
+      program.add(AppArmor.step(profile))
     }
     if let label = process.selinuxLabel, !label.isEmpty, context.hasSELinux {
       throw Self.refusal("the SELinux label \(label) cannot be set", "leave it out: SELinux is not supported")

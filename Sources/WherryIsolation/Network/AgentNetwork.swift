@@ -265,10 +265,8 @@ extension AgentNetwork {
   /// At most 15 characters; one per agent and address, so a workload's new link does not meet its old one, which may
   /// still be going.
   private func linkName(_ address: IPv4Address) -> String {
-    // FNV-1a
-    var hash: UInt32 = 0x811c_9dc5
-    for byte in agentID.utf8 { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 }
-    return "wh" + Self.hexadecimal(hash, digits: 7) + Self.hexadecimal(address.rawValue & ~subnet.mask, digits: 6)
+    "wh" + Self.hexadecimal(StableHash.narrow(agentID), digits: 7)
+      + Self.hexadecimal(address.rawValue & ~subnet.mask, digits: 6)
   }
 
   private static func hexadecimal(_ value: UInt32, digits: Int) -> String {

@@ -65,18 +65,15 @@ enum NetfilterExpression {
     }
   }
 
-  /// `ct state`
-  static func connectionState() -> Part {
-    expression("ct") {
-      $0.putBig(2, 0)
-      $0.putBig(1, first)
-    }
+  enum Connection: UInt32 {
+    case state = 0
+    case status = 2
   }
 
-  /// `ct status`
-  static func connectionStatus() -> Part {
+  /// `ct state`, `ct status`
+  static func connection(_ key: Connection) -> Part {
     expression("ct") {
-      $0.putBig(2, 2)
+      $0.putBig(2, key.rawValue)
       $0.putBig(1, first)
     }
   }
@@ -90,22 +87,12 @@ enum NetfilterExpression {
     }
   }
 
-  /// Ends the rule for what the map does not hold.
-  static func lookup(map: String, identifier: UInt32) -> Part {
+  /// What the map holds goes into a register, or as a verdict into effect. What it does not hold ends the rule.
+  static func lookup(map: String, identifier: UInt32, into register: UInt32 = first) -> Part {
     expression("lookup") {
       $0.put(1, map)
       $0.putBig(2, first)
-      $0.putBig(3, first)
-      $0.putBig(4, identifier)
-    }
-  }
-
-  /// Goes on where the map says, or to the next rule.
-  static func verdict(map: String, identifier: UInt32) -> Part {
-    expression("lookup") {
-      $0.put(1, map)
-      $0.putBig(2, first)
-      $0.putBig(3, verdict)
+      $0.putBig(3, register)
       $0.putBig(4, identifier)
     }
   }

@@ -23,7 +23,7 @@ extension NetfilterTable {
         rule(
           name,
           Match.interface(.inputName, bridge) + [
-            Match.connectionState(), Match.mask(NetlinkMessage.native(Self.knownConnections)),
+            Match.connection(.state), Match.mask(NetlinkMessage.native(Self.knownConnections)),
             Match.compare([0, 0, 0, 0], isEqual: false), Match.accept(),
           ]))
     }
@@ -38,7 +38,7 @@ extension NetfilterTable {
           name,
           Match.interface(.inputName, bridge) + [
             Match.payload(.network, offset: Match.Side.source.rawValue, length: 4),
-            Match.verdict(map: Self.egressMap, identifier: Self.egressIdentifier),
+            Match.lookup(map: Self.egressMap, identifier: Self.egressIdentifier, into: Match.verdict),
           ]))
     }
     return messages
@@ -85,17 +85,9 @@ extension NetfilterTable {
     return parts
   }
 
-  /// Source address to verdict.
+  /// Source address (ipv4_addr) to verdict (NFT_DATA_VERDICT), which has no length.
   private func egressVerdicts() -> NetlinkMessage {
-    var message = message(.newSet, "write the map of egress", flags: NetlinkFlag.create)
-    message.put(1, name)
-    message.put(2, Self.egressMap)
-    message.putBig(3, 0x8)  // a map
-    message.putBig(4, 7)  // ipv4_addr
-    message.putBig(5, 4)
-    message.putBig(6, 0xffff_ff00)  // NFT_DATA_VERDICT
-    message.putBig(10, Self.egressIdentifier)
-    return message
+    map(Self.egressMap, Self.egressIdentifier, key: (7, 4), value: (0xffff_ff00, nil))
   }
 
   private func egressElement(_ kind: Kind, _ lease: NetworkLease) -> NetlinkMessage {

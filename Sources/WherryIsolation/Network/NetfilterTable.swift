@@ -43,7 +43,7 @@ final class NetfilterTable {
       chain("prerouting", type: "nat", hook: 0, priority: -100),
       chain("output", type: "nat", hook: 3, priority: -100),
       chain("postrouting", type: "nat", hook: 4, priority: 100),
-      map(),
+      ports(),
     ]
     messages += rules() + egressFrame
     for lease in leases {
@@ -109,18 +109,24 @@ final class NetfilterTable {
     return message
   }
 
-  /// Protocol and port to address and port.
-  private func map() -> NetlinkMessage {
-    var message = message(.newSet, "write the map of ports", flags: NetlinkFlag.create)
+  /// Protocol and port to address and port. How `nft list` shows it: types 12 (inet_proto) . 13 (inet_service) to
+  /// 7 (ipv4_addr) . 13, six bits each.
+  private func ports() -> NetlinkMessage {
+    map(Self.mapName, Self.mapIdentifier, key: (12 << 6 | 13, 8), value: (7 << 6 | 13, 8))
+  }
+
+  func map(
+    _ map: String, _ identifier: UInt32, key: (type: UInt32, length: UInt32), value: (type: UInt32, length: UInt32?)
+  ) -> NetlinkMessage {
+    var message = message(.newSet, "write the map \(map)", flags: NetlinkFlag.create)
     message.put(1, name)
-    message.put(2, Self.mapName)
+    message.put(2, map)
     message.putBig(3, 0x8)  // a map
-    // How `nft list` shows it: types 12 (inet_proto) . 13 (inet_service) to 7 (ipv4_addr) . 13, six bits each.
-    message.putBig(4, 12 << 6 | 13)
-    message.putBig(5, 8)
-    message.putBig(6, 7 << 6 | 13)
-    message.putBig(7, 8)
-    message.putBig(10, Self.mapIdentifier)
+    message.putBig(4, key.type)
+    message.putBig(5, key.length)
+    message.putBig(6, value.type)
+    if let length = value.length { message.putBig(7, length) }
+    message.putBig(10, identifier)
     return message
   }
 
@@ -184,7 +190,7 @@ final class NetfilterTable {
         "postrouting",
         Match.address(.source, in: subnet) + toBridge
           + [
-            Match.connectionStatus(), Match.mask(NetlinkMessage.native(UInt32(0x20))),
+            Match.connection(.status), Match.mask(NetlinkMessage.native(UInt32(0x20))),
             Match.compare([0, 0, 0, 0], isEqual: false), Match.masquerade(),
           ]),
     ]

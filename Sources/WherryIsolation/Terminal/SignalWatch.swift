@@ -5,12 +5,13 @@ import Glibc
 package final class SignalWatch {
   package let descriptor: Int32
 
-  package static let passedOn = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH]
+  private static let passedOn = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH]
 
-  package init() {
+  /// - Parameter hasChildren: also SIGCHLD, for who has children to wait for.
+  package init(hasChildren: Bool = false) {
     var set = sigset_t()
     sigemptyset(&set)
-    for number in Self.passedOn { sigaddset(&set, number) }
+    for number in Self.passedOn + (hasChildren ? [SIGCHLD] : []) { sigaddset(&set, number) }
     sigprocmask(SIG_BLOCK, &set, nil)
     descriptor = wherry_signal_descriptor(&set)
     _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
