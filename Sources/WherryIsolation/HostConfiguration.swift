@@ -14,10 +14,8 @@ package struct HostConfiguration: Hashable, Sendable {
   /// On a tmpfs: `/run/wherry/<agentID>`.
   package var stateDirectory: String
   package var shimPath: String
-  /// For bridges: `10.88.1.0/24`. Nil = workloads with a bridge are refused.
-  package var subnet: String?
-  /// Where published ports answer; nil = every local address.
-  package var publishAddress: String?
+  /// Nil = workloads with a bridge are refused.
+  package var network: NetworkSettings?
   package var userNamespaces: UserNamespacePolicy = .auto
   /// Tests point it at a tree of their own.
   package var cgroupRoot: String = "/sys/fs/cgroup"
@@ -28,7 +26,6 @@ package struct HostConfiguration: Hashable, Sendable {
     self.agentID = agentID
     self.stateDirectory = stateDirectory
     self.shimPath = shimPath
-    self.subnet = subnet
-    self.publishAddress = publishAddress
+    network = subnet.map { NetworkSettings(subnet: $0, publishAddress: publishAddress) }
   }
 }

@@ -59,7 +59,7 @@ extension WorkloadHost {
     for id in ids.sorted() where !isLeaving(id) { letGo(id) }
     settle(Set(leaving.keys), withinMilliseconds: Self.patienceMilliseconds)
     reaper.reap()
-    if configuration.subnet != nil { (try? network())?.tearDown() }
+    if configuration.network != nil { (try? network())?.tearDown() }
     for path in [parentCgroup, "wherry"] {
       // The last agent takes the common parent with it.
       for directory in layout.directories(of: path) { rmdir(directory) }

@@ -10,7 +10,7 @@ package final class WorkloadHost {
   var openNetwork: AgentNetwork?
   let userNamespaces = UserNamespaces()
   /// Why a container was given the host's users although it should have had its own.
-  package private(set) var userNamespaceObstacle: String?
+  private(set) var userNamespaceObstacle: String?
   /// Shims that this process spawned and has not reaped.
   var shims: [String: ShimProcess] = [:]
   /// Shims that nobody asks for any more, and those of probes.
@@ -54,6 +54,14 @@ package final class WorkloadHost {
     }
   }
 
+  /// What workloads do not have of this host although they should, and why, a sentence each.
+  package var concessions: [String] {
+    [
+      userNamespaceObstacle.map { "containers have the host's users: \($0)" },
+      openNetwork?.ipv6Obstacle.map { "workloads have no IPv6: \($0)" },
+    ].compactMap { $0 }
+  }
+
   var workloadsDirectory: String { configuration.stateDirectory + "/workloads" }
 
   /// Where overlays are mounted, each in its own mount namespace, so one directory does for all. Removing one that was
@@ -68,14 +76,13 @@ package final class WorkloadHost {
 
   func network() throws(Failure) -> AgentNetwork {
     if let openNetwork { return openNetwork }
-    guard let subnet = configuration.subnet else {
+    guard let settings = configuration.network else {
       throw Failure(
         .start, code: "network.subnet", message: "this agent has no subnet for its bridge",
         remedy: "set subnet in agent.conf, for example 10.88.0.0/24")
     }
     let network = try AgentNetwork(
-      agentID: configuration.agentID, stateDirectory: configuration.stateDirectory, subnet: subnet,
-      publishAddress: configuration.publishAddress)
+      agentID: configuration.agentID, stateDirectory: configuration.stateDirectory, settings)
     openNetwork = network
     return network
   }

@@ -52,7 +52,7 @@ final class FakeTransport: Transport {
 
 /// The kernel's side of workloads, in memory. It outlives engines, as shims outlive agents.
 final class FakeRunner: Runner {
-  var userNamespaceObstacle: String?
+  var concessions: [String] = []
   var paused: Set<String> = []
   var statistics: [String: WorkloadStatistics] = [:]
 

@@ -55,7 +55,7 @@ enum Samples {
     container.resources.processors = "0-1"
     container.resources.swapBytes = 1 << 20
     container.resources.diskWeight = 50
-    container.egress = [EgressRule(address: 10 << 24, prefixLength: 8, port: 443, transport: .tcp)]
+    container.egress = [EgressRule(network: IPNetwork("10.0.0.0/8"), port: 443, transport: .tcp)]
     container.capabilitiesAdded = ["NET_ADMIN"]
     container.capabilitiesDropped = ["CHOWN"]
     var health = HealthCheck(probe: .http(port: 80, path: "/healthz"))

@@ -13,8 +13,8 @@ package struct AgentConfiguration: Hashable, Sendable {
   package var agentID = "wherry"
   package var shim: String
   package var fetch: String
-  package var subnet = "10.187.0.0/24"
-  package var publishAddress: String?
+  /// `subnet`, `subnet6`, `publish_address`, `publish_address6`.
+  package var network = NetworkSettings(subnet: "10.187.0.0/24", ipv6: .auto)
   package var defaultUser = "nobody"
   /// Whether containers get users of their own.
   package var userNamespaces = UserNamespacePolicy.auto
@@ -64,9 +64,8 @@ package struct AgentConfiguration: Hashable, Sendable {
 
   /// What of it the isolation needs to know.
   var host: HostConfiguration {
-    var host = HostConfiguration(
-      agentID: agentID, stateDirectory: "\(run)/\(agentID)", shimPath: shim, subnet: subnet,
-      publishAddress: publishAddress)
+    var host = HostConfiguration(agentID: agentID, stateDirectory: "\(run)/\(agentID)", shimPath: shim)
+    host.network = network
     host.userNamespaces = userNamespaces
     return host
   }
@@ -86,8 +85,10 @@ package struct AgentConfiguration: Hashable, Sendable {
           "\(place): agent_id \"\(value.prefix(80))\" is not valid", "use 1 to 10 lower-case letters and digits")
       }
       agentID = value
-    case "subnet": subnet = value
-    case "publish_address": publishAddress = value
+    case "subnet": network.subnet = value
+    case "subnet6": network.ipv6 = ["auto": .auto, "off": .off][value] ?? .subnet(value)
+    case "publish_address": network.publishAddress = value
+    case "publish_address6": network.publishAddress6 = value
     case "default_user": defaultUser = value
     case "fetch_user": fetchUser = value
     case "user_namespaces":

@@ -59,7 +59,7 @@ extension AgentEngine {
       ("generation", .integer(machine.state.generation.rawValue)),
       ("status", (lastReport?.status?.rawValue).map(JSON.string)), ("failure", lastReport?.failure?.json),
       ("running", (machine.state.current?.digest.description).map(JSON.string)),
-      ("usersOfTheHost", ports.runner.userNamespaceObstacle.map(JSON.string)),
+      ("concessions", .array(ports.runner.concessions.map(JSON.string))),
       ("version", .string(AgentVersion.text)),
     ])
   }

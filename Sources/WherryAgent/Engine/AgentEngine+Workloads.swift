@@ -28,7 +28,7 @@ extension AgentEngine {
       clearHolding(id)
       let startedAt = Timestamp.sortable(ports.clock.wall)
       let link = try ports.runner.launch(specification, identity: identity)
-      tellOfSharedUsers()
+      tellConcessions()
       workloads[id] = LiveWorkload(link: link, identity: identity, pid: nil, startedAt: startedAt)
       log.info("starting", ["workload": id.description, "version": own.planned.version.description])
     } catch {
@@ -39,10 +39,8 @@ extension AgentEngine {
     }
   }
 
-  private func tellOfSharedUsers() {
-    guard let obstacle = ports.runner.userNamespaceObstacle, obstacle != toldUserNamespaceObstacle else { return }
-    toldUserNamespaceObstacle = obstacle
-    log.warning("containers have the host's users", ["why": obstacle])
+  private func tellConcessions() {
+    for text in ports.runner.concessions where toldConcessions.insert(text).inserted { log.warning("\(text)") }
   }
 
   private func nucleusSettings(for name: ComponentName) -> NucleusSettings {

@@ -76,7 +76,7 @@ package final class AgentEngine {
   var hasToldOfBroker = false
   var lastRefused: Digest?
   var toldBroken: Set<ComponentName> = []
-  var toldUserNamespaceObstacle: String?
+  var toldConcessions: Set<String> = []
 
   struct LiveWorkload {
     var link: any RunningWorkload

@@ -13,8 +13,8 @@ package protocol Runner: LeftoverKeeper {
   func letGo(_ id: String)
   /// Whether something of it is still going. Until then it cannot be launched again.
   func isLeaving(_ id: String) -> Bool
-  /// Why a container has the host's users although it should have its own; nil = none has.
-  var userNamespaceObstacle: String? { get }
+  /// What workloads do not have of this host although they should, and why, a sentence each.
+  var concessions: [String] { get }
   /// One more process inside a running workload.
   func run(_ arguments: [String], inside id: String) throws(Failure) -> any RunningWorkload
   func statistics(_ id: String) -> WorkloadStatistics?

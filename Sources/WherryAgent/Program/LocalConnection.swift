@@ -57,8 +57,8 @@ final class LocalConnection {
         Output.print("connection  \(isConnected ? "connected to" : "not connected to") \(broker)")
         Output.print("generation  \(answer["generation"]?.integerValue ?? 0)")
         Output.print("status      \(answer["status"]?.stringValue ?? "nothing deployed")")
-        if let obstacle = answer["usersOfTheHost"]?.stringValue {
-          Output.print("users       containers have the host's: \(obstacle)")
+        for text in (answer["concessions"]?.arrayValue ?? []).compactMap(\.stringValue) {
+          Output.print("concession  \(text)")
         }
         if let failure { Output.print("failure     \(failure)") }
       }

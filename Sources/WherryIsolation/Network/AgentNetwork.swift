@@ -1,9 +1,9 @@
 import Glibc
 import WherryModel
 
-/// The network of one agent's workloads: a bridge `wh-<agentID>` with the subnet's first address, a veth pair per
-/// workload, translation and published ports in the nftables table `wherry_<agentID>`. Made when the first workload
-/// needs it. Single-threaded; every change is undone if a later step fails.
+/// The network of one agent's workloads: a bridge `wh-<agentID>` with the subnets' first addresses, a veth pair per
+/// workload, translation and published ports in the nftables tables `wherry_<agentID>`, one for each family. Made when
+/// the first workload needs it. Single-threaded; every change is undone if a later step fails.
 package final class AgentNetwork {
   private static let peerName = "eth0"
   /// The kernel's limit is 15; "wh-" takes 3.
@@ -17,10 +17,14 @@ package final class AgentNetwork {
 
   let bridge: String
   private let agentID: String
-  private let subnet: IPv4Subnet
-  private let publishAddress: IPv4Address?
+  private let subnet: Subnet
   private let leases: LeaseDirectory
   private let table: NetfilterTable
+  /// Of IPv6; nil = workloads shall have none.
+  let table6: NetfilterTable?
+  let isIPv6Must: Bool
+  /// Why they have none although they should.
+  package internal(set) var ipv6Obstacle: String?
   private var attachments: [String: Attachment] = [:]
   private var bridgeIndex: UInt32 = 0
   private var route: NetlinkSocket?
@@ -28,39 +32,25 @@ package final class AgentNetwork {
   private var nextHost = 0
 
   /// Reads the leases; changes nothing.
-  package init(
-    agentID: String, stateDirectory: String, subnet: String, publishAddress: String?
-  ) throws(Failure) {
+  package init(agentID: String, stateDirectory: String, _ settings: NetworkSettings) throws(Failure) {
     guard (1...Self.agentIDLengthMaximum).contains(agentID.utf8.count), DeviceName.isValid(agentID) else {
       throw Failure(
         .internalError, code: "network.agentID", message: "the agent ID \"\(agentID)\" cannot name a network bridge",
         remedy: "set agent_id in agent.conf to 1 to \(Self.agentIDLengthMaximum) letters, digits, '-' or '_'")
     }
-    guard let parsed = IPv4Subnet(subnet) else {
-      throw Failure(
-        .internalError, code: "network.subnet", message: "the subnet \"\(subnet)\" is not one that workloads can use",
-        remedy: "set subnet in agent.conf to a network such as 10.88.0.0/24, between /8 and /30")
-    }
-    var address: IPv4Address?
-    if let publishAddress {
-      guard let parsed = IPv4Address(publishAddress) else {
-        throw Failure(
-          .internalError, code: "network.publishAddress",
-          message: "the publish address \"\(publishAddress)\" is not an IPv4 address",
-          remedy: "set publish_address in agent.conf to an address of this machine, or leave it out")
-      }
-      address = parsed
-    }
+    let (subnet, publication) = try settings.ipv4()
     self.agentID = agentID
-    self.subnet = parsed
-    self.publishAddress = address
+    self.subnet = subnet
     bridge = "wh-" + agentID
     leases = LeaseDirectory(path: stateDirectory + "/network")
-    table = NetfilterTable(
-      name: "wherry_" + String(agentID.map { $0 == "-" || $0 == "." ? "_" : $0 }), bridge: bridge, subnet: parsed,
-      publishAddress: address)
+    let name = "wherry_" + String(agentID.map { $0 == "-" || $0 == "." ? "_" : $0 })
+    table = NetfilterTable(name: name, bridge: bridge, subnet: subnet, publication: publication)
+    table6 = try settings.ipv6(agentID).map { [bridge] in
+      NetfilterTable(name: name, bridge: bridge, subnet: $0.subnet, publication: $0.publication)
+    }
+    isIPv6Must = settings.isIPv6Must
     for lease in leases.load() { attachments[lease.workload] = Attachment(lease: lease) }
-    nextHost = attachments.values.compactMap { parsed.number(of: $0.lease.ipv4) }.max().map { $0 + 1 } ?? 0
+    nextHost = attachments.values.compactMap { subnet.number(of: $0.lease.ipv4) }.max().map { $0 + 1 } ?? 0
   }
 
   package var allLeases: [NetworkLease] { attachments.values.map(\.lease) }
@@ -78,20 +68,21 @@ package final class AgentNetwork {
     }
     detach(workload: workload)
     try refuseTaken(ports, workload: workload)
-    let address = try freeAddress()
-    var lease = NetworkLease(
-      workload: workload, ipv4: address, link: linkName(address), ports: ports, namespacePath: nil)
-    lease.names = names
-    lease.egress = egress
-    try leases.save(lease)
-    attachments[workload] = Attachment(lease: lease)
     do {
+      // Before it has a lease: whether there is IPv6 is seen here.
       try prepare()
-      var holds: [PortHold] = []
-      for port in ports { holds.append(try PortHold(port, address: publishAddress, workload: workload)) }
+      let address = try freeAddress()
+      var lease = NetworkLease(
+        workload: workload, ipv4: address, link: linkName(address), ports: ports, namespacePath: nil)
+      if ipv6Obstacle == nil { lease.ipv6 = subnet.number(of: address).flatMap { table6?.subnet.host($0) } }
+      lease.names = names
+      lease.egress = egress
+      try leases.save(lease)
+      attachments[workload] = Attachment(lease: lease)
+      let holds = try hold(lease)
       let namespace = try NetworkNamespace()
       try connect(namespace, lease)
-      try table.publish(lease)
+      for table in tables { try table.publish(lease) }
       lease.namespacePath = namespace.path
       attachments[workload] = Attachment(lease: lease, namespace: namespace, holds: holds)
       return lease
@@ -106,8 +97,8 @@ package final class AgentNetwork {
   /// wait some 30 ms for the kernel's grace periods.
   package func detach(workload: String) {
     guard let attachment = attachments.removeValue(forKey: workload) else { return }
-    // The table may not be there after a crash; then there is nothing to withdraw.
-    try? table.withdraw(attachment.lease)
+    // A table may not be there after a crash; then there is nothing to withdraw.
+    for table in tables { try? table.withdraw(attachment.lease) }
     leases.remove(workload)
   }
 
@@ -123,8 +114,8 @@ package final class AgentNetwork {
     try? prepare()
     for (workload, attachment) in attachments {
       // Somebody else may have taken the port while no agent held it; the workload itself still answers there.
-      attachments[workload]?.holds = attachment.lease.ports.compactMap {
-        try? PortHold($0, address: publishAddress, workload: workload)
+      attachments[workload]?.holds = tables.flatMap { table in
+        attachment.lease.ports.compactMap { try? hold($0, table, workload) }.compactMap { $0 }
       }
     }
   }
@@ -134,14 +125,36 @@ package final class AgentNetwork {
     for workload in attachments.keys.sorted() { detach(workload: workload) }
     for link in linksOnBridge() { try? openRoute().request([RouteRequest.delete(link)]) }
     if if_nametoindex(bridge) != 0 { try? openRoute().request([RouteRequest.delete(bridge)]) }
-    try? table.remove()
+    for table in tables { try? table.remove() }
     leases.removeAll()
     bridgeIndex = 0
   }
 }
 
 extension AgentNetwork {
-  private func openRoute() throws(NetlinkError) -> NetlinkSocket {
+  /// Of the bridge.
+  var hardwareAddress: [UInt8] { NetworkLease.hardwareAddress(subnet.gateway) }
+
+  private var tables: [NetfilterTable] { [table] + [table6].compactMap { $0 } }
+
+  private func hold(_ lease: NetworkLease) throws(Failure) -> [PortHold] {
+    var holds: [PortHold] = []
+    for table in tables where lease.address(table.family) != nil {
+      for port in lease.ports { if let hold = try hold(port, table, lease.workload) { holds.append(hold) } }
+    }
+    return holds
+  }
+
+  /// Nil = it is not published there.
+  private func hold(_ port: PublishedPort, _ table: NetfilterTable, _ workload: String) throws(Failure) -> PortHold? {
+    switch table.publication {
+    case .nowhere: nil
+    case .everywhere: try PortHold(port, family: table.family, address: nil, workload: workload)
+    case .at(let address): try PortHold(port, family: table.family, address: address, workload: workload)
+    }
+  }
+
+  func openRoute() throws(NetlinkError) -> NetlinkSocket {
     if let route { return route }
     let socket = try NetlinkSocket(.route)
     route = socket
@@ -154,39 +167,39 @@ extension AgentNetwork {
     return RouteRequest.links(answers).filter { $0.master == index }.map(\.name)
   }
 
-  /// Bridge, table and the kernel's switches, once per run of the agent; what is there already is taken over.
+  /// Bridge, tables and the kernel's switches, once per run of the agent; what is there already is taken over.
   private func prepare() throws {
     guard bridgeIndex == 0 else { return }
-    try refuseForeignAddresses()
+    for table in tables { try refuseForeignAddresses(table.subnet) }
     let route = try openRoute()
-    try route.request(
-      [RouteRequest.createBridge(bridge, hardwareAddress: Self.hardwareAddress(subnet.gateway))],
-      tolerating: [EEXIST])
+    try route.request([RouteRequest.createBridge(bridge, hardwareAddress: hardwareAddress)], tolerating: [EEXIST])
     let index = if_nametoindex(bridge)
+    if table6 != nil { try? route.request([RouteRequest.leaveWithoutAddress(index)]) }
     try route.request([
       RouteRequest.setUp(index), RouteRequest.addAddress(subnet.gateway, subnet: subnet, to: index),
     ])
     // Of the whole machine, and left on by `tearDown`: whoever came to need it since (Docker, a VPN, another agent)
     // would lose the network with it, and the kernel does not say who does.
-    try switchOn("/proc/sys/net/ipv4/ip_forward")
-    try switchOn("/proc/sys/net/ipv4/conf/\(bridge)/route_localnet")
-    try table.install(attachments.values.filter { $0.namespace != nil || isLinked($0.lease) }.map(\.lease))
+    try KernelSwitch("/proc/sys/net/ipv4/ip_forward").turn("1")
+    try KernelSwitch("/proc/sys/net/ipv4/conf/\(bridge)/route_localnet").turn("1")
+    let leases = attachments.values.filter { $0.namespace != nil || isLinked($0.lease) }.map(\.lease)
+    try table.install(leases)
+    try prepareIPv6(index, leases)
     bridgeIndex = index
   }
 
   /// With two links in one subnet the kernel leads packets to the older one: workloads would start and never answer.
-  private func refuseForeignAddresses() throws {
+  private func refuseForeignAddresses(_ subnet: Subnet) throws {
     let route = try openRoute()
     let own = if_nametoindex(bridge)
-    let foreign = RouteRequest.addresses(try route.ask(RouteRequest.listAddresses())).first {
-      $0.link != own && $0.address.rawValue & subnet.mask == subnet.network.rawValue
-    }
-    guard let foreign else { return }
+    let found = RouteRequest.addresses(try route.ask(RouteRequest.listAddresses(subnet.family)))
+    guard let foreign = found.first(where: { $0.link != own && subnet.network.contains($0.address) }) else { return }
     let link = RouteRequest.links(try route.ask(RouteRequest.getLink(foreign.link))).first?.name ?? "another link"
+    let key = subnet.family == .v4 ? "subnet" : "subnet6"
     throw Failure(
       .start, code: "network.subnetTaken",
       message: "the subnet \(subnet) for workloads is in use: \(link) has the address \(foreign.address)",
-      remedy: "set subnet in agent.conf to a network that this machine does not use, or remove \(link)")
+      remedy: "set \(key) in agent.conf to a network that this machine does not use, or remove \(link)")
   }
 
   private func isLinked(_ lease: NetworkLease) -> Bool { if_nametoindex(lease.link) != 0 }
@@ -195,7 +208,7 @@ extension AgentNetwork {
     let route = try openRoute()
     let create = RouteRequest.createPair(
       lease.link, bridge: bridgeIndex, peerName: Self.peerName,
-      peerHardwareAddress: Self.hardwareAddress(lease.ipv4), namespace: namespace.descriptor)
+      peerHardwareAddress: lease.hardwareAddress, namespace: namespace.descriptor)
     do throws(NetlinkError) {
       try route.request([create])
     } catch {
@@ -204,7 +217,9 @@ extension AgentNetwork {
       try route.request([RouteRequest.delete(lease.link)], tolerating: [ENODEV])
       try route.request([create])
     }
-    try namespace.configure(link: Self.peerName, address: lease.ipv4, subnet: subnet)
+    try namespace.configure(
+      link: Self.peerName, hardwareAddress: lease.hardwareAddress,
+      tables.compactMap { table in lease.address(table.family).map { (address: $0, subnet: table.subnet) } })
     try awaitCarrier(if_nametoindex(lease.link))
     try awaitCarrier(bridgeIndex)
   }
@@ -218,17 +233,6 @@ extension AgentNetwork {
       usleep(200)
     }
     // 20 ms: packets will pass sooner or later, so this is not a reason to refuse the workload.
-  }
-
-  private func switchOn(_ path: String) throws(NetlinkError) {
-    let descriptor = open(path, O_RDWR | O_CLOEXEC)
-    guard descriptor >= 0 else { throw NetlinkError(purpose: "open \(path)", number: errno) }
-    defer { close(descriptor) }
-    var value: UInt8 = 0
-    // Written only when needed: the file may be read-only where the switch is on already.
-    if read(descriptor, &value, 1) == 1, value == UInt8(ascii: "1") { return }
-    // At the start of the file: elsewhere the kernel takes no notice of it.
-    guard pwrite(descriptor, "1\n", 2, 0) == 2 else { throw NetlinkError(purpose: "write 1 to \(path)", number: errno) }
   }
 
   private func refuseTaken(_ ports: [PublishedPort], workload: String) throws(Failure) {
@@ -248,7 +252,7 @@ extension AgentNetwork {
     }
   }
 
-  private func freeAddress() throws(Failure) -> IPv4Address {
+  private func freeAddress() throws(Failure) -> IPAddress {
     let taken = Set(attachments.values.map(\.lease.ipv4))
     for step in 0..<min(subnet.capacity, taken.count + 1) {
       let number = (nextHost + step) % subnet.capacity
@@ -264,18 +268,15 @@ extension AgentNetwork {
 
   /// At most 15 characters; one per agent and address, so a workload's new link does not meet its old one, which may
   /// still be going.
-  private func linkName(_ address: IPv4Address) -> String {
+  private func linkName(_ address: IPAddress) -> String {
     "wh" + Self.hexadecimal(StableHash.narrow(agentID), digits: 7)
-      + Self.hexadecimal(address.rawValue & ~subnet.mask, digits: 6)
+      + Self.hexadecimal(UInt32(subnet.number(of: address) ?? 0) + 2, digits: 6)
   }
 
   private static func hexadecimal(_ value: UInt32, digits: Int) -> String {
     let text = String(value, radix: 16)
     return String((String(repeating: "0", count: 8 - text.count) + text).suffix(digits))
   }
-
-  /// Locally administered, and the same for the same address: a neighbour's cache is never wrong.
-  private static func hardwareAddress(_ address: IPv4Address) -> [UInt8] { [0x02, 0x57] + address.bytes }
 
   private static func failure(_ error: any Error, workload: String) -> Failure {
     if let failure = error as? Failure { return failure }

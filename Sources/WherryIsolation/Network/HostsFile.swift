@@ -8,13 +8,20 @@ enum HostsFile {
   static func text(hostName: String, own: NetworkLease?, neighbours: [NetworkLease]) -> String {
     var text = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
     let names = [hostName].filter { !$0.isEmpty } + (own?.names ?? []).filter { $0 != hostName }
-    if !names.isEmpty { text += "\(own?.address ?? "127.0.1.1") \(names.joined(separator: " "))\n" }
+    func add(_ addresses: [String], _ names: [String]) {
+      guard !names.isEmpty else { return }
+      for address in addresses { text += "\(address) \(names.joined(separator: " "))\n" }
+    }
+    add(own.map(addresses) ?? ["127.0.1.1"], names)
     guard own != nil else { return text }
-    for lease in neighbours.sorted(by: { $0.workload < $1.workload })
-    where lease.workload != own?.workload && !lease.names.isEmpty {
-      text += "\(lease.address) \(lease.names.joined(separator: " "))\n"
+    for lease in neighbours.sorted(by: { $0.workload < $1.workload }) where lease.workload != own?.workload {
+      add(addresses(lease), lease.names)
     }
     return text
+  }
+
+  private static func addresses(_ lease: NetworkLease) -> [String] {
+    [lease.address] + [lease.address6].compactMap { $0 }
   }
 
   /// Whoever reads meanwhile finds old lines or new ones, and at the end none twice.

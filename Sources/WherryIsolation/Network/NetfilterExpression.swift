@@ -1,9 +1,15 @@
+import Glibc
+import WherryModel
+
 /// The parts of a rule (linux/netfilter/nf_tables.h), as the `nft` program would compile them. All of them work on
-/// the 16-byte registers 1 and 2 (or, for 4 bytes, 8 and 9: register 9 is the second word of register 1).
+/// the 16-byte registers 1 and 2, which are also 8 to 15 in words of four bytes.
 enum NetfilterExpression {
   static let verdict: UInt32 = 0
   static let first: UInt32 = 1
   static let second: UInt32 = 9
+
+  /// What follows an address in the first register.
+  static func after(_ family: IPFamily) -> UInt32 { 8 + UInt32(family.byteCount / 4) }
 
   enum Meta: UInt32 {
     case inputName = 6
@@ -97,12 +103,12 @@ enum NetfilterExpression {
     }
   }
 
-  static func destinationTranslation() -> Part {
+  static func destinationTranslation(_ family: IPFamily) -> Part {
     expression("nat") {
       $0.putBig(1, 1)
-      $0.putBig(2, 2)
+      $0.putBig(2, UInt32(family.number))
       $0.putBig(3, first)
-      $0.putBig(5, second)
+      $0.putBig(5, after(family))
     }
   }
 
@@ -120,25 +126,45 @@ enum NetfilterExpression {
 
   // MARK: Matches made of several
 
+  /// `ct status dnat` (IPS_DST_NAT, linux/netfilter/nf_conntrack_common.h)
+  static var isTranslated: [Part] {
+    [
+      connection(.status), mask(NetlinkMessage.native(UInt32(0x20))), compare([0, 0, 0, 0], isEqual: false),
+    ]
+  }
+
+  /// `ct state established,related`
+  static var isKnown: [Part] {
+    [
+      connection(.state), mask(NetlinkMessage.native(UInt32(0x6))), compare([0, 0, 0, 0], isEqual: false),
+    ]
+  }
+
   /// `iifname` or `oifname`: names are compared as 16 bytes.
   static func interface(_ key: Meta, _ name: String, isEqual: Bool = true) -> [Part] {
     let bytes = Array(name.utf8)
     return [meta(key), compare(bytes + [UInt8](repeating: 0, count: 16 - bytes.count), isEqual: isEqual)]
   }
 
-  enum Side: UInt32 {
-    case source = 12
-    case destination = 16
+  enum Side { case source, destination }
+
+  /// The whole address, from the header of RFC 791 or RFC 8200.
+  static func load(_ side: Side, _ family: IPFamily) -> Part {
+    let source: UInt32 = family == .v4 ? 12 : 8
+    let length = UInt32(family.byteCount)
+    return payload(.network, offset: side == .source ? source : source + length, length: length)
   }
 
-  static func address(_ side: Side, in subnet: IPv4Subnet) -> [Part] {
-    [
-      payload(.network, offset: side.rawValue, length: 4), mask(NetlinkMessage.big(subnet.mask)),
-      compare(subnet.network.bytes),
-    ]
+  static func address(_ side: Side, in network: IPNetwork) -> [Part] {
+    [load(side, network.family), mask(network.mask), compare(network.address.bytes)]
   }
 
-  static func address(_ side: Side, _ address: IPv4Address) -> [Part] {
-    [payload(.network, offset: side.rawValue, length: 4), compare(address.bytes)]
+  static func address(_ side: Side, _ address: IPAddress) -> [Part] {
+    [load(side, address.family), compare(address.bytes)]
   }
+}
+
+extension IPFamily {
+  /// As sockets, netlink and netfilter number it.
+  var number: UInt8 { UInt8(self == .v4 ? AF_INET : AF_INET6) }
 }

@@ -1,43 +1,51 @@
 import Glibc
 import WherryModel
 
-/// What restricted workloads may reach beyond the bridge. Each has a chain of its own, to which a map leads from its
-/// address, so that coming and going touches nobody else's rules. Neighbours on the bridge are not filtered: their
-/// packets never come as far as this.
+/// What comes to workloads from beyond the bridge, and what restricted ones may reach there. Each of these has a chain of
+/// its own, to which a map leads from its address, so that coming and going touches nobody else's rules. Neighbours on
+/// the bridge are not filtered: their packets never come as far as this.
 extension NetfilterTable {
   private static let egressMap = "egress"
   private static let egressIdentifier: UInt32 = 2
-  /// NF_CT_STATE_BIT of established and related connections (linux/netfilter/nf_conntrack_common.h).
-  private static let knownConnections: UInt32 = 0x6
+  /// Who has that address, and: I have it (RFC 4861, 4.3 and 4.4).
+  private static let neighbourMessages: [UInt8] = [135, 136]
 
   /// With the tables' other chains; empty until somebody is restricted.
   var egressFrame: [NetlinkMessage] {
     typealias Match = NetfilterExpression
+    let fromBridge = Match.interface(.inputName, bridge)
+    let toBridge = Match.interface(.outputName, bridge)
+    let fromElsewhere = Match.interface(.inputName, bridge, isEqual: false)
     var messages = [
-      chain("egress-forward", type: "filter", hook: 2, priority: 0),
-      chain("egress-input", type: "filter", hook: 1, priority: 0), egressVerdicts(),
+      chain("forward", type: "filter", hook: 2, priority: 0), chain("input", type: "filter", hook: 1, priority: 0),
+      egressVerdicts(),
+      // Whoever sends this machine packets for the subnet comes no further than published ports.
+      rule("forward", fromElsewhere + toBridge + Match.isKnown + [Match.accept()]),
+      rule("forward", fromElsewhere + toBridge + Match.isTranslated + [Match.accept()]),
+      rule("forward", fromElsewhere + toBridge + [Match.drop()]),
+      // A neighbour by its published port is a neighbour still.
+      rule("forward", fromBridge + toBridge + [Match.accept()]),
     ]
-    for name in ["egress-forward", "egress-input"] {
-      // Answers of published ports, too.
-      messages.append(
-        rule(
-          name,
-          Match.interface(.inputName, bridge) + [
-            Match.connection(.state), Match.mask(NetlinkMessage.native(Self.knownConnections)),
-            Match.compare([0, 0, 0, 0], isEqual: false), Match.accept(),
-          ]))
+    if family == .v6 {
+      // Whom a workload cannot ask for an address it reaches nobody through.
+      for type in Self.neighbourMessages {
+        messages.append(
+          rule(
+            "input",
+            fromBridge + [
+              Match.meta(.transport), Match.compare([UInt8(IPPROTO_ICMPV6)]),
+              Match.payload(.transport, offset: 0, length: 1), Match.compare([type]), Match.accept(),
+            ]))
+      }
     }
-    // A neighbour by its published port is a neighbour still.
-    messages.append(
-      rule(
-        "egress-forward",
-        Match.interface(.inputName, bridge) + Match.interface(.outputName, bridge) + [Match.accept()]))
-    for name in ["egress-forward", "egress-input"] {
+    for name in ["forward", "input"] {
+      // Answers of published ports, too.
+      messages.append(rule(name, fromBridge + Match.isKnown + [Match.accept()]))
       messages.append(
         rule(
           name,
-          Match.interface(.inputName, bridge) + [
-            Match.payload(.network, offset: Match.Side.source.rawValue, length: 4),
+          fromBridge + [
+            Match.load(.source, family),
             Match.lookup(map: Self.egressMap, identifier: Self.egressIdentifier, into: Match.verdict),
           ]))
     }
@@ -45,21 +53,20 @@ extension NetfilterTable {
   }
 
   func egress(of lease: NetworkLease) -> [NetlinkMessage] {
-    guard let rules = lease.egress else { return [] }
+    guard let rules = lease.egress, lease.address(family) != nil else { return [] }
     var messages = [plainChain(lease.link)]
-    for allowed in rules {
+    for allowed in rules where allowed.network.map({ $0.family == family }) ?? true {
       for transport in Self.transports(allowed) {
         messages.append(rule(lease.link, Self.match(allowed, transport) + [NetfilterExpression.accept()]))
       }
     }
     messages.append(rule(lease.link, [NetfilterExpression.drop()]))
-    messages.append(egressElement(.newElement, lease))
-    return messages
+    return messages + egressElements(.newElement, lease)
   }
 
   func egressRemoval(of lease: NetworkLease) -> [NetlinkMessage] {
-    guard lease.egress != nil else { return [] }
-    return [egressElement(.deleteElement, lease), emptyChain(lease.link), removedChain(lease.link)]
+    guard lease.egress != nil, lease.address(family) != nil else { return [] }
+    return egressElements(.deleteElement, lease) + [emptyChain(lease.link), removedChain(lease.link)]
   }
 
   /// A port of neither is one of both.
@@ -72,12 +79,7 @@ extension NetfilterTable {
   ) -> [NetfilterExpression.Part] {
     typealias Match = NetfilterExpression
     var parts: [Match.Part] = []
-    if rule.prefixLength > 0 {
-      parts += [
-        Match.payload(.network, offset: Match.Side.destination.rawValue, length: 4),
-        Match.mask(NetlinkMessage.big(rule.mask)), Match.compare(NetlinkMessage.big(rule.address)),
-      ]
-    }
+    if let network = rule.network, network.prefixLength > 0 { parts += Match.address(.destination, in: network) }
     if let transport { parts += [Match.meta(.transport), Match.compare([transport.number])] }
     if let port = rule.port {
       parts += [Match.payload(.transport, offset: 2, length: 2), Match.compare(NetlinkMessage.big(port))]
@@ -85,12 +87,19 @@ extension NetfilterTable {
     return parts
   }
 
-  /// Source address (ipv4_addr) to verdict (NFT_DATA_VERDICT), which has no length.
+  /// Source address to verdict (NFT_DATA_VERDICT), which has no length.
   private func egressVerdicts() -> NetlinkMessage {
-    map(Self.egressMap, Self.egressIdentifier, key: (7, 4), value: (0xffff_ff00, nil))
+    let key = (type: addressType, length: UInt32(family.byteCount))
+    return map(Self.egressMap, Self.egressIdentifier, key: key, value: (0xffff_ff00, nil))
   }
 
-  private func egressElement(_ kind: Kind, _ lease: NetworkLease) -> NetlinkMessage {
+  /// Of IPv6 a workload also has the address that its link gives itself, by which it reaches this machine.
+  private func egressElements(_ kind: Kind, _ lease: NetworkLease) -> [NetlinkMessage] {
+    let addresses = [lease.address(family), family == .v6 ? IPAddress.linkLocal(lease.hardwareAddress) : nil]
+    return addresses.compactMap { $0.map { egressElement(kind, lease, $0) } }
+  }
+
+  private func egressElement(_ kind: Kind, _ lease: NetworkLease, _ address: IPAddress) -> NetlinkMessage {
     let isNew = kind == .newElement
     var message = message(
       kind, "\(isNew ? "restrict" : "release") \(lease.workload)", flags: isNew ? NetlinkFlag.create : 0)
@@ -98,7 +107,7 @@ extension NetfilterTable {
     message.put(2, Self.egressMap)
     message.nest(3) {
       $0.nest(1) {
-        $0.nest(1) { $0.put(1, lease.ipv4.bytes) }
+        $0.nest(1) { $0.put(1, address.bytes) }
         guard isNew else { return }
         $0.nest(2) {
           $0.nest(2) {

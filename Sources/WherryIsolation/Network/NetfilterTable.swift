@@ -1,8 +1,9 @@
 import Glibc
 import WherryModel
 
-/// The agent's own nftables table: translation for its subnet and its published ports. Written as one transaction, so
-/// there is never half of it; a port is one element of a map, added and removed without touching a rule.
+/// The agent's own nftables table, one for each family of addresses: translation for its subnet and its published ports.
+/// Written as one transaction, so there is never half of it; a port is one element of a map, added and removed without
+/// touching a rule.
 final class NetfilterTable {
   private static let subsystem: UInt16 = 10
   private static let mapName = "ports"
@@ -22,18 +23,20 @@ final class NetfilterTable {
 
   let name: String
   let bridge: String
-  let subnet: IPv4Subnet
-  /// nil = every local address.
-  let publishAddress: IPv4Address?
+  let subnet: Subnet
+  /// Where published ports answer.
+  let publication: Publication
   /// Kept open: closing it after something was removed waits for a grace period of the kernel, several milliseconds.
   private var socket: NetlinkSocket?
 
-  init(name: String, bridge: String, subnet: IPv4Subnet, publishAddress: IPv4Address?) {
+  init(name: String, bridge: String, subnet: Subnet, publication: Publication) {
     self.name = name
     self.bridge = bridge
     self.subnet = subnet
-    self.publishAddress = publishAddress
+    self.publication = publication
   }
+
+  var family: IPFamily { subnet.family }
 
   /// Creates the table or replaces it. Connections that are under way keep their translation.
   func install(_ leases: [NetworkLease]) throws(NetlinkError) {
@@ -46,10 +49,7 @@ final class NetfilterTable {
       ports(),
     ]
     messages += rules() + egressFrame
-    for lease in leases {
-      if !lease.ports.isEmpty { messages.append(elements(.newElement, lease)) }
-      messages += egress(of: lease)
-    }
+    for lease in leases { messages += publication(of: lease) }
     try commit(messages)
   }
 
@@ -59,13 +59,21 @@ final class NetfilterTable {
   }
 
   func publish(_ lease: NetworkLease) throws(NetlinkError) {
-    var messages = egress(of: lease)
-    if !lease.ports.isEmpty { messages.append(elements(.newElement, lease)) }
+    let messages = publication(of: lease)
     if !messages.isEmpty { try commit(messages) }
   }
 
+  /// What a lease without an address of this family has: nothing.
+  private func publication(of lease: NetworkLease) -> [NetlinkMessage] {
+    egress(of: lease) + (isPublished(lease) ? elements(.newElement, lease).map { [$0] } ?? [] : [])
+  }
+
+  private func isPublished(_ lease: NetworkLease) -> Bool { !lease.ports.isEmpty && publication != .nowhere }
+
   func withdraw(_ lease: NetworkLease) throws(NetlinkError) {
-    if !lease.ports.isEmpty { try commit([elements(.deleteElement, lease)], tolerating: [ENOENT]) }
+    if isPublished(lease), let removal = elements(.deleteElement, lease) {
+      try commit([removal], tolerating: [ENOENT])
+    }
     let removal = egressRemoval(of: lease)
     if !removal.isEmpty { try commit(removal, tolerating: [ENOENT]) }
   }
@@ -88,7 +96,7 @@ final class NetfilterTable {
   func message(_ kind: Kind, _ purpose: String, flags: UInt16) -> NetlinkMessage {
     NetlinkMessage(
       "\(purpose) in the nftables table \(name)", type: Self.subsystem << 8 | kind.rawValue, flags: flags,
-      body: [UInt8(AF_INET), 0, 0, 0])
+      body: [family.number, 0, 0, 0])
   }
 
   private func table(_ kind: Kind) -> NetlinkMessage {
@@ -109,10 +117,14 @@ final class NetfilterTable {
     return message
   }
 
+  /// Of `nft`: ipv4_addr or ipv6_addr.
+  var addressType: UInt32 { family == .v4 ? 7 : 8 }
+
   /// Protocol and port to address and port. How `nft list` shows it: types 12 (inet_proto) . 13 (inet_service) to
-  /// 7 (ipv4_addr) . 13, six bits each.
+  /// the address . 13, six bits each.
   private func ports() -> NetlinkMessage {
-    map(Self.mapName, Self.mapIdentifier, key: (12 << 6 | 13, 8), value: (7 << 6 | 13, 8))
+    let length = UInt32(family.byteCount + 4)
+    return map(Self.mapName, Self.mapIdentifier, key: (12 << 6 | 13, 8), value: (addressType << 6 | 13, length))
   }
 
   func map(
@@ -130,7 +142,8 @@ final class NetfilterTable {
     return message
   }
 
-  private func elements(_ kind: Kind, _ lease: NetworkLease) -> NetlinkMessage {
+  private func elements(_ kind: Kind, _ lease: NetworkLease) -> NetlinkMessage? {
+    guard let address = lease.address(family) else { return nil }
     let isNew = kind == .newElement
     var message = message(
       kind, "\(isNew ? "publish" : "withdraw") ports of \(lease.workload)",
@@ -140,7 +153,7 @@ final class NetfilterTable {
     message.nest(3) {
       for port in lease.ports {
         let key = [port.transport.number, 0, 0, 0] + NetlinkMessage.big(port.host) + [0, 0]
-        let value = lease.ipv4.bytes + NetlinkMessage.big(port.container) + [0, 0]
+        let value = address.bytes + NetlinkMessage.big(port.container) + [0, 0]
         $0.nest(1) {
           $0.nest(1) { $0.put(1, key) }
           if isNew { $0.nest(2) { $0.put(1, value) } }
@@ -161,40 +174,54 @@ final class NetfilterTable {
 
   private func rules() -> [NetlinkMessage] {
     typealias Match = NetfilterExpression
-    let loopback = IPv4Subnet(network: IPv4Address(rawValue: 127 << 24), prefixLength: 8)
-    let published: [Match.Part] =
-      publishAddress.map { Match.address(.destination, $0) }
-      ?? [Match.destinationKind(), Match.compare(NetlinkMessage.native(UInt32(2)))]
+    let toBridge = Match.interface(.outputName, bridge)
+    var rules = translations
+    // Out into the world.
+    rules.append(
+      rule(
+        "postrouting",
+        Match.address(.source, in: subnet.network) + Match.interface(.outputName, bridge, isEqual: false)
+          + [Match.masquerade()]))
+    if let loopback = IPNetwork(family == .v4 ? "127.0.0.0/8" : "::1") {
+      if family == .v4 {
+        // `route_localnet` on the bridge lets answers back to 127.0.0.1; without this rule a workload could use it to
+        // reach what listens on the host's loopback only.
+        let fromBridge = Match.interface(.inputName, bridge)
+        rules.append(rule("guard", fromBridge + Match.address(.destination, in: loopback) + [Match.drop()]))
+      }
+      // From the host's loopback to a published port: the workload could not answer to 127.0.0.1.
+      rules.append(
+        rule("postrouting", Match.address(.source, in: loopback) + toBridge + [Match.masquerade()]))
+    }
+    // From one workload to another by its published port: the answer must come back the same way.
+    rules.append(
+      rule(
+        "postrouting",
+        Match.address(.source, in: subnet.network) + toBridge + Match.isTranslated + [Match.masquerade()]))
+    return rules
+  }
+
+  private var translations: [NetlinkMessage] {
+    typealias Match = NetfilterExpression
+    let published: [Match.Part]
+    switch publication {
+    case .nowhere: return []
+    case .everywhere: published = [Match.destinationKind(), Match.compare(NetlinkMessage.native(UInt32(2)))]
+    case .at(let address): published = Match.address(.destination, address)
+    }
     let translate: [Match.Part] = [
       Match.meta(.transport), Match.payload(.transport, offset: 2, length: 2, into: Match.second),
-      Match.lookup(map: Self.mapName, identifier: Self.mapIdentifier), Match.destinationTranslation(),
+      Match.lookup(map: Self.mapName, identifier: Self.mapIdentifier), Match.destinationTranslation(family),
     ]
-    let toBridge = Match.interface(.outputName, bridge)
-    return [
-      // `route_localnet` on the bridge lets answers back to 127.0.0.1; without this rule a workload could use it to
-      // reach what listens on the host's loopback only.
-      rule(
-        "guard",
-        Match.interface(.inputName, bridge) + Match.address(.destination, in: loopback) + [Match.drop()]),
-      rule("prerouting", published + translate),
-      rule("output", published + translate),
-      // Out into the world.
-      rule(
-        "postrouting",
-        Match.address(.source, in: subnet) + Match.interface(.outputName, bridge, isEqual: false)
-          + [Match.masquerade()]),
-      // From the host's loopback to a published port: the workload could not answer to 127.0.0.1.
-      rule("postrouting", Match.address(.source, in: loopback) + toBridge + [Match.masquerade()]),
-      // From one workload to another by its published port: the answer must come back the same way.
-      rule(
-        "postrouting",
-        Match.address(.source, in: subnet) + toBridge
-          + [
-            Match.connection(.status), Match.mask(NetlinkMessage.native(UInt32(0x20))),
-            Match.compare([0, 0, 0, 0], isEqual: false), Match.masquerade(),
-          ]),
-    ]
+    return ["prerouting", "output"].map { rule($0, published + translate) }
   }
+}
+
+/// Where published ports answer.
+enum Publication: Hashable, Sendable {
+  case everywhere
+  case at(IPAddress)
+  case nowhere
 }
 
 extension PublishedPort.Transport {

@@ -5,7 +5,9 @@ import WherryModel
 /// What one workload has of the agent's network.
 package struct NetworkLease: Hashable, Sendable {
   package var workload: String
-  var ipv4: IPv4Address
+  var ipv4: IPAddress
+  /// Nil where workloads have no IPv6.
+  var ipv6: IPAddress?
   /// Name of the link on the bridge.
   var link: String
   package var ports: [PublishedPort]
@@ -17,6 +19,13 @@ package struct NetworkLease: Hashable, Sendable {
   package var namespacePath: String?
 
   package var address: String { ipv4.description }
+  package var address6: String? { ipv6?.description }
+
+  func address(_ family: IPFamily) -> IPAddress? { family == .v4 ? ipv4 : ipv6 }
+
+  /// Locally administered, and the same for the same address: a neighbour's memory is never wrong.
+  var hardwareAddress: [UInt8] { Self.hardwareAddress(ipv4) }
+  static func hardwareAddress(_ ipv4: IPAddress) -> [UInt8] { [0x02, 0x57] + ipv4.bytes }
 }
 
 /// Leases as files, one each, written before the kernel is changed and removed after: whatever moment the agent dies
@@ -35,6 +44,7 @@ struct LeaseDirectory {
       "address": .string(lease.address), "link": .string(lease.link), "ports": .array(ports),
       "names": .array(lease.names.map(JSON.string)),
     ]
+    members["address6"] = lease.address6.map(JSON.string)
     if let egress = lease.egress { members["egress"] = .array(egress.map { .string($0.description) }) }
     guard make(path), write(JSON.object(members).canonicalBytes, to: file(lease.workload)) else {
       throw Failure(
@@ -62,7 +72,9 @@ struct LeaseDirectory {
   }
 
   private func lease(_ workload: String, _ cursor: JSONCursor) throws -> NetworkLease {
-    guard let address = IPv4Address(try cursor.require("address").string()) else { throw cursor.fail("no address") }
+    guard let address = IPAddress(try cursor.require("address").string()), address.family == .v4 else {
+      throw cursor.fail("no address")
+    }
     let ports = try cursor.require("ports").array().map { port in
       guard let host = UInt16(exactly: try port.require("host").integer()),
         let container = UInt16(exactly: try port.require("container").integer()),
@@ -72,6 +84,7 @@ struct LeaseDirectory {
     }
     var lease = NetworkLease(
       workload: workload, ipv4: address, link: try cursor.require("link").string(), ports: ports, namespacePath: nil)
+    lease.ipv6 = try cursor.optional("address6").flatMap { IPAddress(try $0.string()) }
     lease.names = Self.texts(try cursor.optional("names")) ?? []
     // What cannot be read restricts to nothing rather than to everything.
     lease.egress = Self.texts(try cursor.optional("egress"))?.compactMap { EgressRule($0) }

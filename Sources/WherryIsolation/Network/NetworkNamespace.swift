@@ -1,5 +1,6 @@
 import CIsolation
 import Glibc
+import WherryModel
 
 /// A network namespace that lives as long as this object or a process in it: it has no name and no mount, so a crash
 /// leaves nothing to clean up.
@@ -23,16 +24,23 @@ final class NetworkNamespace {
   /// For others to open, while this object lives. Not with O_PATH: setns(2) takes no such descriptor.
   var path: String { "/proc/\(getpid())/fd/\(descriptor)" }
 
-  /// Loopback and the link with that name get up, and the link its address and the default route.
-  func configure(link name: String, address: IPv4Address, subnet: IPv4Subnet) throws(NetlinkError) {
+  /// Loopback and the link with that name get up, and the link its addresses and the default routes.
+  func configure(
+    link name: String, hardwareAddress: [UInt8], _ addresses: [(address: IPAddress, subnet: Subnet)]
+  ) throws(NetlinkError) {
     let links = RouteRequest.links(try socket.ask(RouteRequest.listLinks()))
     guard let link = links.first(where: { $0.name == name }), let loopback = links.first(where: { $0.name == "lo" })
     else { throw NetlinkError(purpose: "find \(name) in the new network namespace", number: ENODEV) }
-    try socket.request([
-      RouteRequest.setUp(loopback.index), RouteRequest.setUp(link.index),
-      RouteRequest.addAddress(address, subnet: subnet, to: link.index),
-      RouteRequest.addDefaultRoute(gateway: subnet.gateway),
-    ])
+    var requests = [RouteRequest.setUp(loopback.index)]
+    let hasIPv6 = addresses.contains { $0.address.family == .v6 }
+    if hasIPv6 { requests.append(RouteRequest.leaveWithoutAddress(link.index)) }
+    requests.append(RouteRequest.setUp(link.index))
+    if hasIPv6 { requests.append(RouteRequest.addLinkLocal(hardwareAddress, to: link.index)) }
+    for (address, subnet) in addresses {
+      requests.append(RouteRequest.addAddress(address, subnet: subnet, to: link.index))
+      requests.append(RouteRequest.addDefaultRoute(gateway: subnet.gateway))
+    }
+    try socket.request(requests)
   }
 
   /// Carries the closure out inside a namespace. Sockets made there stay there.

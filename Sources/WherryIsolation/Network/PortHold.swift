@@ -6,21 +6,18 @@ import WherryModel
 final class PortHold {
   private let descriptor: Int32
 
-  init(_ port: PublishedPort, address: IPv4Address?, workload: String) throws(Failure) {
+  init(_ port: PublishedPort, family: IPFamily, address: IPAddress?, workload: String) throws(Failure) {
     let type = port.transport == .tcp ? SOCK_STREAM : SOCK_DGRAM
-    descriptor = socket(AF_INET, Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    var name = sockaddr_in()
-    name.sin_family = sa_family_t(AF_INET)
-    name.sin_port = port.host.bigEndian
-    name.sin_addr.s_addr = (address?.rawValue ?? 0).bigEndian
-    let result = withUnsafePointer(to: &name) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
+    descriptor = socket(Int32(family.number), Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    var isOwn: Int32 = 1
+    if family == .v6 {
+      setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &isOwn, socklen_t(MemoryLayout<Int32>.size))
     }
+    let result = SocketName(family, address, port: port.host).use { bind(descriptor, $0, $1) }
     guard result != 0 else { return }
     let number = errno
-    let place = "\(address?.description ?? "every address"), port \(port.host)/\(port.transport.rawValue)"
+    let everywhere = family == .v4 ? "every address" : "every address of IPv6"
+    let place = "\(address?.description ?? everywhere), port \(port.host)/\(port.transport.rawValue)"
     // The rest of a failed init does not run deinit's close.
     close(descriptor)
     throw Failure(
@@ -32,4 +29,25 @@ final class PortHold {
   }
 
   deinit { close(descriptor) }
+}
+
+/// What bind(2) and connect(2) are told. Without an address: every one of that family.
+struct SocketName {
+  private let bytes: [UInt8]
+
+  init(_ family: IPFamily, _ address: IPAddress?, port: UInt16) {
+    let place = address?.bytes ?? [UInt8](repeating: 0, count: family.byteCount)
+    // struct sockaddr_in and sockaddr_in6: family, port, then the address; of IPv6 behind the flow and before the scope.
+    let start = NetlinkMessage.native(sa_family_t(family.number)) + NetlinkMessage.big(port)
+    let zeros = [UInt8](repeating: 0, count: 8)
+    bytes = family == .v4 ? start + place + zeros : start + zeros[..<4] + place + zeros[..<4]
+  }
+
+  func use<T>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> T) -> T {
+    var storage = sockaddr_storage()
+    withUnsafeMutableBytes(of: &storage) { $0.copyBytes(from: bytes) }
+    return withUnsafePointer(to: &storage) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(bytes.count)) }
+    }
+  }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import WherryModel
 
 /// Links, addresses and routes (rtnetlink(7)). Names of constants are those of linux/rtnetlink.h and if_link.h.
 enum RouteRequest {
@@ -15,6 +16,8 @@ enum RouteRequest {
     static let master: UInt16 = 10
     static let operationState: UInt16 = 16
     static let info: UInt16 = 18
+    static let families: UInt16 = 26
+    static let addressMode: UInt16 = 8
     static let namespaceDescriptor: UInt16 = 28
     static let infoKind: UInt16 = 1
     static let infoData: UInt16 = 2
@@ -30,7 +33,7 @@ enum RouteRequest {
   static func createBridge(_ name: String, hardwareAddress: [UInt8]) -> NetlinkMessage {
     var message = NetlinkMessage(
       "create the bridge \(name)", type: newLink, flags: NetlinkFlag.create | NetlinkFlag.exclusive,
-      body: link(isUp: true))
+      body: link())
     message.put(LinkAttribute.name, name)
     // Fixed, because a bridge without an address of its own changes it whenever a port comes or goes.
     message.put(LinkAttribute.address, hardwareAddress)
@@ -72,22 +75,46 @@ enum RouteRequest {
     NetlinkMessage("bring link \(index) up", type: newLink, flags: 0, body: link(index: index, isUp: true))
   }
 
-  static func addAddress(_ address: IPv4Address, subnet: IPv4Subnet, to index: UInt32) -> NetlinkMessage {
-    // struct ifaddrmsg: family, prefix length, flags, scope, index.
-    var message = NetlinkMessage(
-      "give \(address) to link \(index)", type: newAddress, flags: NetlinkFlag.create | NetlinkFlag.replace,
-      body: [UInt8(AF_INET), UInt8(subnet.prefixLength), 0, 0] + NetlinkMessage.native(index))
-    message.put(2, address.bytes)  // IFA_LOCAL
-    message.put(1, address.bytes)  // IFA_ADDRESS
-    message.put(4, subnet.broadcast.bytes)  // IFA_BROADCAST
+  /// No address by itself: the one that IPv6 asks for is given like the others, and is used at once, too. To be asked
+  /// before the link is up.
+  static func leaveWithoutAddress(_ index: UInt32) -> NetlinkMessage {
+    var message = NetlinkMessage("choose addresses of link \(index)", type: newLink, flags: 0, body: link(index: index))
+    message.nest(LinkAttribute.families) {
+      $0.nest(UInt16(AF_INET6)) { $0.put(LinkAttribute.addressMode, [1]) }  // IN6_ADDR_GEN_MODE_NONE
+    }
     return message
   }
 
-  static func addDefaultRoute(gateway: IPv4Address) -> NetlinkMessage {
+  /// IFA_F_NODAD: an address of IPv6 is used at once, without asking for a second whether somebody else has it.
+  private static let isUnique: UInt8 = 2
+
+  static func addAddress(_ address: IPAddress, subnet: Subnet, to index: UInt32) -> NetlinkMessage {
+    var message = addAddress(address, prefixLength: subnet.prefixLength, to: index)
+    if subnet.family == .v4 { message.put(4, subnet.broadcast.bytes) }  // IFA_BROADCAST
+    return message
+  }
+
+  /// By which its neighbours know the link; without it the kernel asks for nobody's whereabouts.
+  static func addLinkLocal(_ hardwareAddress: [UInt8], to index: UInt32) -> NetlinkMessage {
+    addAddress(.linkLocal(hardwareAddress), prefixLength: 64, to: index)
+  }
+
+  private static func addAddress(_ address: IPAddress, prefixLength: Int, to index: UInt32) -> NetlinkMessage {
+    // struct ifaddrmsg: family, prefix length, flags, scope (the kernel knows better), index.
+    let flags = address.family == .v6 ? isUnique : 0
+    var message = NetlinkMessage(
+      "give \(address) to link \(index)", type: newAddress, flags: NetlinkFlag.create | NetlinkFlag.replace,
+      body: [address.family.number, UInt8(prefixLength), flags, 0] + NetlinkMessage.native(index))
+    message.put(2, address.bytes)  // IFA_LOCAL
+    message.put(1, address.bytes)  // IFA_ADDRESS
+    return message
+  }
+
+  static func addDefaultRoute(gateway: IPAddress) -> NetlinkMessage {
     // struct rtmsg: family, destination and source length, tos, table main, protocol static, scope universe, unicast.
     var message = NetlinkMessage(
       "route through \(gateway)", type: newRoute, flags: NetlinkFlag.create | NetlinkFlag.exclusive,
-      body: [UInt8(AF_INET), 0, 0, 0, 254, 4, 0, 1] + NetlinkMessage.native(UInt32(0)))
+      body: [gateway.family.number, 0, 0, 0, 254, 4, 0, 1] + NetlinkMessage.native(UInt32(0)))
     message.put(5, gateway.bytes)  // RTA_GATEWAY
     return message
   }
@@ -96,22 +123,22 @@ enum RouteRequest {
     NetlinkMessage("list links", type: getLink, flags: NetlinkFlag.dump, body: link())
   }
 
-  static func listAddresses() -> NetlinkMessage {
+  static func listAddresses(_ family: IPFamily) -> NetlinkMessage {
     NetlinkMessage(
       "list addresses", type: getAddress, flags: NetlinkFlag.dump,
-      body: [UInt8(AF_INET), 0, 0, 0] + NetlinkMessage.native(UInt32(0)))
+      body: [family.number, 0, 0, 0] + NetlinkMessage.native(UInt32(0)))
   }
 
-  /// IPv4 addresses and the indices of the links that have them.
-  static func addresses(_ answers: [ArraySlice<UInt8>]) -> [(link: UInt32, address: IPv4Address)] {
+  /// Addresses and the indices of the links that have them.
+  static func addresses(_ answers: [ArraySlice<UInt8>]) -> [(link: UInt32, address: IPAddress)] {
     answers.compactMap { answer in
       let reader = NetlinkReader(answer)
       let attributes = reader.attributes(after: 8)
       // IFA_LOCAL; on links with two ends IFA_ADDRESS is the other's.
       guard let link = reader.integer(UInt32.self, at: 4), let bytes = attributes[2] ?? attributes[1],
-        let value = NetlinkReader(bytes).integer(UInt32.self, at: 0)
+        bytes.count == 4 || bytes.count == 16
       else { return nil }
-      return (link, IPv4Address(rawValue: UInt32(bigEndian: value)))
+      return (link, IPAddress(bytes: Array(bytes)))
     }
   }
 

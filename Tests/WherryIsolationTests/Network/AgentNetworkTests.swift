@@ -4,54 +4,11 @@ import WherryModel
 
 @testable import WherryIsolation
 
-/// One network per test, each with its own bridge, subnet and ports, all gone at the end.
-private final class Fixture {
-  let network: AgentNetwork
-  let agentID: String
-  let subnet: String
-  let directory: String
-
-  init(_ agentID: String, subnet: String, publishAddress: String? = nil) throws {
-    self.agentID = agentID
-    self.subnet = subnet
-    directory = "/tmp/wherry-network-test-\(agentID)"
-    network = try AgentNetwork(
-      agentID: agentID, stateDirectory: directory, subnet: subnet, publishAddress: publishAddress)
-    // A run that was killed may have left its own.
-    network.tearDown()
-  }
-
-  deinit {
-    network.tearDown()
-    rmdir(directory)
-  }
-
-  /// The agent after a crash: the same state, nothing in memory.
-  func restarted(publishAddress: String? = nil) throws -> AgentNetwork {
-    try AgentNetwork(agentID: agentID, stateDirectory: directory, subnet: subnet, publishAddress: publishAddress)
-  }
-
-  var bridgeExists: Bool { if_nametoindex("wh-" + agentID) != 0 }
-}
-
-private func inside<T>(_ lease: NetworkLease, _ body: () throws -> T) throws -> T {
-  let descriptor = open(try #require(lease.namespacePath), O_RDONLY | O_CLOEXEC)
-  defer { close(descriptor) }
-  return try NetworkNamespace.inside(descriptor, body)
-}
-
-/// Whether what is sent to address and port arrives at the listener, and the answer back.
-private func answers(_ listener: TestSocket, at address: String, _ port: UInt16) -> Bool {
-  guard let client = TestSocket.connected(address, port), let server = listener.accepted() else { return false }
-  server.send("hello")
-  return client.receive() == "hello"
-}
-
 @Suite(.serialized, .enabled(if: NetworkMachine.isAvailable, "needs root and network namespaces"))
 struct AgentNetworkTests {
   @Test("a published port answers on the publish address, and after detach no more")
   func publishing() throws {
-    let fixture = try Fixture("tpub", subnet: "10.213.1.0/24", publishAddress: "10.213.1.1")
+    let fixture = try NetworkFixture("tpub", subnet: "10.213.1.0/24", publishAddress: "10.213.1.1")
     let lease = try fixture.network.attach(workload: "web.run", ports: [PublishedPort(host: 28080, container: 80)])
     #expect(lease.address == "10.213.1.2")
     let listener = try #require(try inside(lease) { TestSocket.listening(port: 80) })
@@ -64,7 +21,7 @@ struct AgentNetworkTests {
 
   @Test("without a publish address a port answers on loopback and on the machine's other addresses")
   func everyAddress() throws {
-    let fixture = try Fixture("tall", subnet: "10.213.2.0/24")
+    let fixture = try NetworkFixture("tall", subnet: "10.213.2.0/24")
     let lease = try fixture.network.attach(workload: "web.run", ports: [PublishedPort(host: 28081, container: 80)])
     let listener = try #require(try inside(lease) { TestSocket.listening(port: 80) })
     #expect(answers(listener, at: "127.0.0.1", 28081))
@@ -73,7 +30,7 @@ struct AgentNetworkTests {
 
   @Test("udp is published as well")
   func datagrams() throws {
-    let fixture = try Fixture("tudp", subnet: "10.213.3.0/24", publishAddress: "10.213.3.1")
+    let fixture = try NetworkFixture("tudp", subnet: "10.213.3.0/24", publishAddress: "10.213.3.1")
     let lease = try fixture.network.attach(
       workload: "dns.run", ports: [PublishedPort(host: 28053, container: 53, transport: .udp)])
     let listener = try #require(try inside(lease) { TestSocket.listening(port: 53, stream: false) })
@@ -85,7 +42,7 @@ struct AgentNetworkTests {
 
   @Test("workloads reach each other directly and by published port")
   func neighbours() throws {
-    let fixture = try Fixture("tnbr", subnet: "10.213.4.0/24", publishAddress: "10.213.4.1")
+    let fixture = try NetworkFixture("tnbr", subnet: "10.213.4.0/24", publishAddress: "10.213.4.1")
     let first = try fixture.network.attach(workload: "a.run", ports: [PublishedPort(host: 28082, container: 80)])
     let second = try fixture.network.attach(workload: "b.run", ports: [])
     let listener = try #require(try inside(first) { TestSocket.listening(port: 80) })
@@ -97,25 +54,28 @@ struct AgentNetworkTests {
   @Test("the world sees the host's address, and reaches a workload by its published port only with translation")
   func world() throws {
     // A second agent's network plays the world: routed, not bridged, from the first one's point of view.
-    let fixture = try Fixture("thome", subnet: "10.213.12.0/24", publishAddress: "10.213.12.1")
-    let beyond = try Fixture("tworld", subnet: "10.213.13.0/24")
+    let fixture = try NetworkFixture("thome", subnet: "10.213.12.0/24", publishAddress: "10.213.12.1")
+    let beyond = try NetworkFixture("tworld", subnet: "10.213.13.0/24")
     let workload = try fixture.network.attach(workload: "a.run", ports: [PublishedPort(host: 28095, container: 80)])
-    let outside = try beyond.network.attach(workload: "b.run", ports: [])
+    let outside = try beyond.network.attach(workload: "b.run", ports: [PublishedPort(host: 28_096, container: 81)])
     let listener = try #require(try inside(outside) { TestSocket.listening(port: 81) })
-    let client = try #require(try inside(workload) { TestSocket.connected(outside.address, 81) })
+    let client = try #require(try inside(workload) { TestSocket.connected("10.213.13.1", 28_096) })
     let server = try #require(listener.accepted())
     #expect(server.peerAddress == "10.213.13.1")
     server.send("answer")
     #expect(client.receive() == "answer")
+    #expect(try inside(workload) { TestSocket.connected(outside.address, 81) } == nil, "what is not published")
     let published = try #require(try inside(workload) { TestSocket.listening(port: 80) })
     #expect(try inside(outside) { answers(published, at: "10.213.12.1", 28095) })
   }
 
   @Test("who is restricted reaches what its list names, its neighbours, and whoever connects to it")
   func egress() throws {
-    let fixture = try Fixture("tegr", subnet: "10.213.14.0/24", publishAddress: "10.213.14.1")
-    let beyond = try Fixture("tegrw", subnet: "10.213.15.0/24")
-    let outside = try beyond.network.attach(workload: "b.run", ports: [])
+    let fixture = try NetworkFixture("tegr", subnet: "10.213.14.0/24", publishAddress: "10.213.14.1")
+    let beyond = try NetworkFixture("tegrw", subnet: "10.213.15.0/24")
+    let ports = [81, 82].map { PublishedPort(host: 28_022 + $0, container: $0) }
+    let outside = try beyond.network.attach(workload: "b.run", ports: ports)
+    let world = "10.213.15.1"
     let listeners = try inside(outside) { [81, 82].compactMap { TestSocket.listening(port: $0) } }
     #expect(listeners.count == 2)
     let allowed = try #require(EgressRule("\(outside.address):81/tcp"))
@@ -128,29 +88,29 @@ struct AgentNetworkTests {
     let published = try #require(try inside(lease) { TestSocket.listening(port: 80) })
 
     func check(_ when: String) throws {
-      #expect(try inside(lease) { answers(listeners[0], at: outside.address, 81) }, "\(when)")
-      #expect(try inside(lease) { TestSocket.connected(outside.address, 82) } == nil, "\(when)")
+      #expect(try inside(lease) { answers(listeners[0], at: world, 28_103) }, "\(when)")
+      #expect(try inside(lease) { TestSocket.connected(world, 28_104) } == nil, "\(when)")
       #expect(try inside(lease) { TestSocket.connected("10.213.14.1", 28_101) } == nil, "\(when)")
       #expect(try inside(lease) { answers(next, at: neighbour.address, 83) }, "\(when)")
       #expect(answers(published, at: "10.213.14.1", 28_102), "\(when)")
       #expect(try inside(outside) { answers(published, at: "10.213.14.1", 28_102) }, "\(when)")
-      #expect(try inside(neighbour) { answers(listeners[1], at: outside.address, 82) }, "\(when)")
+      #expect(try inside(neighbour) { answers(listeners[1], at: world, 28_104) }, "\(when)")
       #expect(try inside(neighbour) { answers(host, at: "10.213.14.1", 28_101) }, "\(when)")
-      #expect(try inside(nobody) { TestSocket.connected(outside.address, 81) } == nil, "\(when)")
+      #expect(try inside(nobody) { TestSocket.connected(world, 28_103) } == nil, "\(when)")
     }
     try check("at first")
-    let restarted = try fixture.restarted(publishAddress: "10.213.14.1")
+    let restarted = try fixture.restarted()
     restarted.reconcile(alive: ["a.run", "c.run", "d.run"])
     try check("after the agent came back")
     restarted.detach(workload: "a.run")
     restarted.detach(workload: "d.run")
     let again = try restarted.attach(workload: "a.run", ports: [])
-    #expect(try inside(again) { answers(listeners[1], at: outside.address, 82) })
+    #expect(try inside(again) { answers(listeners[1], at: world, 28_104) })
   }
 
   @Test("a workload cannot reach what listens on the host's loopback only")
   func hostLoopbackIsClosed() throws {
-    let fixture = try Fixture("tlo", subnet: "10.213.5.0/24")
+    let fixture = try NetworkFixture("tlo", subnet: "10.213.5.0/24")
     let secret = try #require(TestSocket.listening(port: 28083, address: "127.0.0.1"))
     let lease = try fixture.network.attach(workload: "a.run", ports: [])
     let reached = try inside(lease) {
@@ -179,7 +139,7 @@ struct AgentNetworkTests {
 
   @Test("a host port that another program has is refused before anything is changed")
   func takenByOthers() throws {
-    let fixture = try Fixture("tbusy", subnet: "10.213.6.0/24")
+    let fixture = try NetworkFixture("tbusy", subnet: "10.213.6.0/24")
     let other = try #require(TestSocket.listening(port: 28084, address: "127.0.0.1"))
     let failure = #expect(throws: Failure.self) {
       try fixture.network.attach(workload: "web.run", ports: [PublishedPort(host: 28084, container: 80)])
@@ -191,7 +151,7 @@ struct AgentNetworkTests {
 
   @Test("two components cannot publish one port; tcp and udp of one number are two ports")
   func takenByNeighbour() throws {
-    let fixture = try Fixture("tdup", subnet: "10.213.7.0/24", publishAddress: "10.213.7.1")
+    let fixture = try NetworkFixture("tdup", subnet: "10.213.7.0/24", publishAddress: "10.213.7.1")
     let network = fixture.network
     _ = try network.attach(workload: "a.run", ports: [PublishedPort(host: 28085, container: 80)])
     _ = try network.attach(workload: "b.run", ports: [PublishedPort(host: 28085, container: 80, transport: .udp)])
@@ -205,12 +165,12 @@ struct AgentNetworkTests {
 
   @Test("after a crash the workloads that live keep address and port, the others lose theirs")
   func reconciling() throws {
-    let fixture = try Fixture("tcrash", subnet: "10.213.8.0/24", publishAddress: "10.213.8.1")
+    let fixture = try NetworkFixture("tcrash", subnet: "10.213.8.0/24", publishAddress: "10.213.8.1")
     let lease = try fixture.network.attach(workload: "a.run", ports: [PublishedPort(host: 28086, container: 80)])
     let gone = try fixture.network.attach(workload: "b.run", ports: [PublishedPort(host: 28087, container: 80)])
     let listener = try #require(try inside(lease) { TestSocket.listening(port: 80) })
     // The dead agent's descriptors would go with it; here the workload's socket keeps the namespace.
-    let next = try fixture.restarted(publishAddress: "10.213.8.1")
+    let next = try fixture.restarted()
     next.reconcile(alive: ["a.run"])
     #expect(answers(listener, at: "10.213.8.1", 28086))
     #expect(next.lease(of: "a.run")?.address == lease.address)
@@ -224,7 +184,7 @@ struct AgentNetworkTests {
 
   @Test("tear-down leaves no link, no table and no file")
   func tearDown() throws {
-    let fixture = try Fixture("tdown", subnet: "10.213.9.0/24")
+    let fixture = try NetworkFixture("tdown", subnet: "10.213.9.0/24")
     // Other tests have networks of their own meanwhile; of this one nothing is there yet.
     #expect(!fixture.bridgeExists)
     #expect(try !NetworkMachine.tables().contains("wherry_tdown"))
@@ -249,7 +209,7 @@ struct AgentNetworkTests {
 
   @Test("attaching again gives a fresh namespace and leaves one link")
   func attachingAgain() throws {
-    let fixture = try Fixture("tagain", subnet: "10.213.10.0/24", publishAddress: "10.213.10.1")
+    let fixture = try NetworkFixture("tagain", subnet: "10.213.10.0/24", publishAddress: "10.213.10.1")
     let port = PublishedPort(host: 28088, container: 80)
     let first = try fixture.network.attach(workload: "web.run", ports: [port])
     let second = try fixture.network.attach(workload: "web.run", ports: [port])
@@ -260,9 +220,9 @@ struct AgentNetworkTests {
 
   @Test("a subnet in which another link has an address is refused before anything is changed")
   func foreignAddress() throws {
-    let other = try Fixture("tthere", subnet: "10.213.12.0/25")
+    let other = try NetworkFixture("tthere", subnet: "10.213.12.0/25")
     _ = try other.network.attach(workload: "a.run", ports: [])
-    let fixture = try Fixture("thither", subnet: "10.213.12.0/24")
+    let fixture = try NetworkFixture("thither", subnet: "10.213.12.0/24")
     let failure = #expect(throws: Failure.self) { try fixture.network.attach(workload: "b.run", ports: []) }
     #expect(failure?.code == "network.subnetTaken")
     #expect(failure?.message.contains("wh-tthere has the address 10.213.12.1") == true)
@@ -273,7 +233,7 @@ struct AgentNetworkTests {
 
   @Test("a subnet with one place takes one workload")
   func exhaustion() throws {
-    let fixture = try Fixture("tfull", subnet: "10.213.11.0/30")
+    let fixture = try NetworkFixture("tfull", subnet: "10.213.11.0/30")
     _ = try fixture.network.attach(workload: "a.run", ports: [])
     let failure = #expect(throws: Failure.self) { try fixture.network.attach(workload: "b.run", ports: []) }
     #expect(failure?.code == "network.exhausted")

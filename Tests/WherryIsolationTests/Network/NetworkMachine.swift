@@ -1,4 +1,5 @@
 import Glibc
+import WherryModel
 
 @testable import WherryIsolation
 
@@ -12,6 +13,29 @@ enum NetworkMachine {
   }()
 
   static var isAvailable: Bool { obstacle == nil }
+
+  static let hasIPv6: Bool = {
+    guard isAvailable else { return false }
+    let isThere = KernelSwitch("/proc/sys/net/ipv6/conf/all/disable_ipv6").text == "0"
+    if !isThere { print("tests of IPv6 skipped: this machine has none") }
+    return isThere
+  }()
+
+  /// Whether, in a workload's namespace, somebody answers at an address that a link gave itself.
+  static func reaches(_ address: IPAddress, port: UInt16) -> Bool {
+    let link = if_nametoindex("eth0")
+    let socket = TestSocket(stream: true, .v6)
+    var name = sockaddr_in6()
+    name.sin6_family = sa_family_t(AF_INET6)
+    name.sin6_port = port.bigEndian
+    name.sin6_scope_id = link
+    withUnsafeMutableBytes(of: &name.sin6_addr) { $0.copyBytes(from: address.bytes) }
+    return withUnsafePointer(to: &name) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(socket.descriptor, $0, socklen_t(MemoryLayout<sockaddr_in6>.size)) == 0
+      }
+    }
+  }
 
   /// Names of all links in the present network namespace.
   static func links() throws -> Set<String> {
@@ -32,8 +56,8 @@ enum NetworkMachine {
     guard geteuid() == 0 else { return "network tests skipped: they create namespaces and links, which needs root" }
     do throws(NetlinkError) {
       _ = try NetworkNamespace()
-      let subnet = IPv4Subnet(network: IPv4Address(rawValue: 0), prefixLength: 30)
-      try NetfilterTable(name: "wherry_probe", bridge: "wh-probe", subnet: subnet, publishAddress: nil).remove()
+      guard let subnet = Subnet("10.0.0.0/30") else { return "network tests skipped: no subnet" }
+      try NetfilterTable(name: "wherry_probe", bridge: "wh-probe", subnet: subnet, publication: .nowhere).remove()
       return nil
     } catch {
       return "network tests skipped: \(error.sentence)"
@@ -52,26 +76,30 @@ final class TestSocket {
     setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
   }
 
-  convenience init(stream: Bool) {
-    self.init(socket(AF_INET, Int32((stream ? SOCK_STREAM : SOCK_DGRAM).rawValue), 0))
+  convenience init(stream: Bool, _ family: IPFamily) {
+    self.init(socket(Int32(family.number), Int32((stream ? SOCK_STREAM : SOCK_DGRAM).rawValue), 0))
   }
 
   deinit { close(descriptor) }
 
   static func listening(port: UInt16, stream: Bool = true, address: String = "0.0.0.0") -> TestSocket? {
-    let socket = TestSocket(stream: stream)
+    guard let place = IPAddress(address) else { return nil }
+    let socket = TestSocket(stream: stream, place.family)
     // A run before this one may have closed connections of that port less than a minute ago.
     var yes: Int32 = 1
     setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-    guard socket.named(address, port, { bind(socket.descriptor, $0, $1) }) == 0 else { return nil }
+    let name = SocketName(place.family, place, port: port)
+    guard name.use({ bind(socket.descriptor, $0, $1) }) == 0 else { return nil }
     guard !stream || listen(socket.descriptor, 8) == 0 else { return nil }
     return socket
   }
 
   /// nil when nobody answers.
   static func connected(_ address: String, _ port: UInt16, stream: Bool = true) -> TestSocket? {
-    let socket = TestSocket(stream: stream)
-    return socket.named(address, port, { connect(socket.descriptor, $0, $1) }) == 0 ? socket : nil
+    guard let place = IPAddress(address) else { return nil }
+    let socket = TestSocket(stream: stream, place.family)
+    let name = SocketName(place.family, place, port: port)
+    return name.use { connect(socket.descriptor, $0, $1) } == 0 ? socket : nil
   }
 
   func accepted() -> TestSocket? {
@@ -81,12 +109,13 @@ final class TestSocket {
 
   /// Who is at the other end.
   var peerAddress: String {
-    var name = sockaddr_in()
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    var name = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
     withUnsafeMutablePointer(to: &name) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getpeername(descriptor, $0, &length) }
     }
-    return IPv4Address(rawValue: UInt32(bigEndian: name.sin_addr.s_addr)).description
+    let bytes = withUnsafeBytes(of: name) { Array($0) }
+    return IPAddress(bytes: Array(name.ss_family == AF_INET ? bytes[4..<8] : bytes[8..<24])).description
   }
 
   func send(_ text: String) { _ = Glibc.send(descriptor, text, text.utf8.count, Int32(MSG_NOSIGNAL)) }
@@ -107,17 +136,6 @@ final class TestSocket {
         let count = recvfrom(descriptor, &buffer, buffer.count, 0, $0, &length)
         if count > 0 { _ = sendto(descriptor, buffer, count, 0, $0, length) }
       }
-    }
-  }
-
-  private func named(_ address: String, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32
-  {
-    var name = sockaddr_in()
-    name.sin_family = sa_family_t(AF_INET)
-    name.sin_port = port.bigEndian
-    name.sin_addr.s_addr = (IPv4Address(address)?.rawValue ?? 0).bigEndian
-    return withUnsafePointer(to: &name) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
     }
   }
 }

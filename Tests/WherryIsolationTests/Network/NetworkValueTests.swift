@@ -6,20 +6,22 @@ import WherryModel
 struct NetworkValueTests {
   @Test(
     "a subnet is a network address with a length",
-    arguments: ["10.88.0.0/24", "192.168.7.0/30", "10.0.0.0/8", "172.16.4.0/22"])
-  func accepted(text: String) { #expect(IPv4Subnet(text)?.description == text) }
+    arguments: [
+      "10.88.0.0/24", "192.168.7.0/30", "10.0.0.0/8", "172.16.4.0/22", "fd00:1::/64", "2001:db8::/32", "fd00::/104",
+    ])
+  func accepted(text: String) { #expect(Subnet(text)?.description == text) }
 
   @Test(
     "anything else is refused",
     arguments: [
       "", "10.88.0.0", "10.88.0.1/24", "10.88.0.0/31", "10.88.0.0/7", "10.88.0/24", "10.88.0.256/24", "010.88.0.0/24",
-      "10.88.0.0/24/1", "10.88.0.0/-1", "::/64", "10.88.0.0/ 24",
+      "10.88.0.0/24/1", "10.88.0.0/-1", "::1/64", "10.88.0.0/ 24", "fd00::/105", "fd00::/31", "fd00::",
     ])
-  func refused(text: String) { #expect(IPv4Subnet(text) == nil) }
+  func refused(text: String) { #expect(Subnet(text) == nil) }
 
   @Test("the first host is the gateway and the last address the broadcast")
   func hosts() throws {
-    let subnet = try #require(IPv4Subnet("10.88.1.0/29"))
+    let subnet = try #require(Subnet("10.88.1.0/29"))
     #expect(subnet.gateway.description == "10.88.1.1")
     #expect(subnet.host(0).description == "10.88.1.2")
     #expect(subnet.capacity == 5)
@@ -29,11 +31,41 @@ struct NetworkValueTests {
     #expect(subnet.number(of: subnet.gateway) == nil)
   }
 
+  @Test("a workload has the same number in both subnets")
+  func hosts6() throws {
+    let subnet = try #require(Subnet("fd00:1::/64"))
+    #expect(subnet.gateway.description == "fd00:1::1")
+    #expect(subnet.host(0).description == "fd00:1::2")
+    #expect(subnet.number(of: subnet.host(70_000)) == 70_000)
+    #expect(subnet.number(of: subnet.gateway) == nil)
+    #expect(subnet.number(of: try #require(IPAddress("fd00:1::1:0:0:5"))) == nil)
+    #expect(IPAddress.linkLocal([2, 0x57, 10, 88, 1, 2]).description == "fe80::57:aff:fe58:102")
+  }
+
+  @Test("the derived network of IPv6 is unique local, and another for each agent")
+  func uniqueNetwork() throws {
+    let text = NetworkSettings.uniqueNetwork("wherry")
+    #expect(Subnet(text)?.network.address.bytes.first == 0xfd)
+    #expect(text != NetworkSettings.uniqueNetwork("other"))
+  }
+
+  @Test("settings that name nothing are refused, with the key to mend")
+  func settings() {
+    var settings = NetworkSettings(subnet: "10.0.0.0/24", ipv6: .subnet("10.1.0.0/24"))
+    #expect((#expect(throws: Failure.self) { try settings.ipv6("a") })?.remedy.contains("subnet6") == true)
+    settings.ipv6 = .auto
+    settings.publishAddress6 = "192.0.2.1"
+    #expect((#expect(throws: Failure.self) { try settings.ipv6("a") })?.remedy.contains("publish_address6") == true)
+    settings.publishAddress6 = nil
+    settings.publishAddress = "192.0.2.1"
+    #expect((try? settings.ipv6("a"))??.publication == .nowhere, "who chose where to publish did not choose IPv6")
+  }
+
   @Test(
     "what names nothing in the kernel is refused with a remedy", arguments: ["", "a/b", "a-very-long-agent-id", ".."])
   func agentID(text: String) {
     let failure = #expect(throws: Failure.self) {
-      try AgentNetwork(agentID: text, stateDirectory: "/nowhere", subnet: "10.0.0.0/24", publishAddress: nil)
+      try AgentNetwork(agentID: text, stateDirectory: "/nowhere", NetworkSettings(subnet: "10.0.0.0/24"))
     }
     #expect(failure?.remedy.contains("agent_id") == true)
   }
