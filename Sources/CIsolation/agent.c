@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -24,6 +25,8 @@ int wherry_open_beneath(const char *root, const char *path) {
   errno = error;
   return fd;
 }
+
+int wherry_event_descriptor(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
 int wherry_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 

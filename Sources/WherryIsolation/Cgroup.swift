@@ -18,7 +18,7 @@ struct Cgroup: Sendable {
         remedy: "boot with the controller enabled, or leave the limit out")
     }
     delegate(layout.rare(resources))
-    for directory in layout.directories(of: path) {
+    for directory in layout.directories(of: path, for: resources) {
       let error = Files.makeDirectories(directory)
       guard error == 0 else {
         removeIfEmpty()
@@ -28,6 +28,7 @@ struct Cgroup: Sendable {
           remedy: "run the agent as root with a writable cgroup file system")
       }
     }
+    if resources.processors != nil { inheritProcessors() }
     for setting in layout.settings(for: resources, at: path) {
       let error = Files.write(Array(setting.value.utf8), to: setting.file, flags: O_WRONLY)
       guard error == 0 || setting.isOptional else {
@@ -55,6 +56,20 @@ struct Cgroup: Sendable {
       }
       directory += "/\(part)"
       Files.makeDirectories(directory)
+    }
+  }
+
+  /// On v1 a new cgroup has no processor and no memory at all, and takes no process so.
+  private func inheritProcessors() {
+    guard var directory = layout.legacy[.cpuset] else { return }
+    for part in path.split(separator: "/") {
+      for name in ["cpuset.cpus", "cpuset.mems"] {
+        guard let own = Files.text("\(directory)/\(part)/\(name)"), own.allSatisfy(\.isWhitespace),
+          let above = Files.text("\(directory)/\(name)")
+        else { continue }
+        Files.write(Array(above.utf8), to: "\(directory)/\(part)/\(name)", flags: O_WRONLY)
+      }
+      directory += "/\(part)"
     }
   }
 

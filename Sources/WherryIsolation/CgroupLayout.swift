@@ -5,10 +5,19 @@ import WherryModel
 struct CgroupLayout: Hashable, Sendable {
   enum Controller: String, Hashable, Sendable, CaseIterable {
     case cpu, memory, pids
-    /// On cgroup v2 only: each hierarchy of v1 more is one more to join at every start.
-    case cpuset, io
+    /// Only for whom a limit asks for them: each hierarchy of v1 more is one more to join.
+    case cpuset, io, hugetlb
 
-    var isRare: Bool { self == .cpuset || self == .io }
+    var isRare: Bool { [.cpuset, .io, .hugetlb].contains(self) }
+
+    /// Where v1 has it.
+    var legacyDirectories: [String] {
+      switch self {
+      case .cpu: ["cpu", "cpu,cpuacct"]
+      case .io: ["blkio"]
+      default: [rawValue]
+      }
+    }
   }
 
   /// Mount point of the v2 tree.
@@ -28,9 +37,8 @@ struct CgroupLayout: Hashable, Sendable {
       layout.unifiedControllers = Set(Controller.allCases.filter { names.contains($0.rawValue) })
       break
     }
-    for controller in Controller.allCases where !controller.isRare && !layout.unifiedControllers.contains(controller) {
-      let directories = controller == .cpu ? ["cpu", "cpu,cpuacct"] : [controller.rawValue]
-      if let found = directories.first(where: { Files.exists("\(root)/\($0)/tasks") }) {
+    for controller in Controller.allCases where !layout.unifiedControllers.contains(controller) {
+      if let found = controller.legacyDirectories.first(where: { Files.exists("\(root)/\($0)/tasks") }) {
         layout.legacy[controller] = "\(root)/\(found)"
       }
     }
@@ -39,9 +47,14 @@ struct CgroupLayout: Hashable, Sendable {
 
   func has(_ controller: Controller) -> Bool { unifiedControllers.contains(controller) || legacy[controller] != nil }
 
-  /// `path` is relative: `wherry/<agentID>/<workload>`.
-  func directories(of path: String) -> [String] {
-    ([unified].compactMap { $0 } + sortedLegacy.map(\.mount)).map { "\($0)/\(path)" }
+  /// `path` is relative: `wherry/<agentID>/<workload>`. Without resources: all that there may be.
+  func directories(of path: String, for resources: Resources? = nil) -> [String] {
+    ([unified].compactMap { $0 } + mounts(for: resources)).map { "\($0)/\(path)" }
+  }
+
+  private func mounts(for resources: Resources?) -> [String] {
+    let asked = resources.map(rare)
+    return sortedLegacy.filter { !$0.controller.isRare || asked?.contains($0.controller) ?? true }.map(\.mount)
   }
 
   var sortedLegacy: [(controller: Controller, mount: String)] {
@@ -86,29 +99,71 @@ struct CgroupLayout: Hashable, Sendable {
         add(unified, "memory.oom.group", "1", isOptional: true)
       }
     }
-    if let processors = resources.processors, let unified { add(unified, "cpuset.cpus", processors) }
-    if let weight = resources.diskWeight, let unified { add(unified, "io.weight", "default \(weight)") }
+    if let processors = resources.processors, let mount = legacy[.cpuset] ?? unified {
+      add(mount, "cpuset.cpus", processors)
+    }
+    for (size, bytes) in resources.hugePages.sorted(by: { $0.key < $1.key }) {
+      let file = "hugetlb.\(HugePageSize.name(size))"
+      if let mount = legacy[.hugetlb] {
+        add(mount, file + ".limit_in_bytes", "\(bytes)")
+      } else if let unified {
+        add(unified, file + ".max", "\(bytes)")
+      }
+    }
+    addDisk(resources) { add($0, $1, $2) }
     if let pids = resources.pids, let mount = legacy[.pids] ?? unified { add(mount, "pids.max", "\(pids)") }
     return settings
   }
 
+  private func addDisk(_ resources: Resources, _ add: (String, String, String) -> Void) {
+    if let weight = resources.diskWeight {
+      if let mount = legacy[.io] {
+        // 10 to 1000 with 500 for everybody, where v2 has 1 to 10000 and 100.
+        add(mount, "blkio.weight", "\(min(1000, max(10, weight * 5)))")
+      } else if let unified {
+        add(unified, "io.weight", "default \(weight)")
+      }
+    }
+    for limit in resources.diskLimits {
+      let device = limit.device ?? ""
+      let parts: [(legacy: String, unified: String, value: Int64?)] = [
+        ("read_bps", "rbps", limit.readBytes), ("write_bps", "wbps", limit.writeBytes),
+        ("read_iops", "riops", limit.readOperations), ("write_iops", "wiops", limit.writeOperations),
+      ]
+      if let mount = legacy[.io] {
+        for part in parts {
+          if let value = part.value { add(mount, "blkio.throttle.\(part.legacy)_device", "\(device) \(value)") }
+        }
+      } else if let unified {
+        let words = parts.compactMap { part in part.value.map { "\(part.unified)=\($0)" } }
+        add(unified, "io.max", ([device] + words).joined(separator: " "))
+      }
+    }
+  }
+
   /// Controllers that limits ask for and this host does not have.
   func missing(for resources: Resources) -> [Controller] {
-    let asked: [(Controller, Bool)] = [
-      (.cpu, resources.cpuMillis != nil), (.memory, resources.memoryBytes != nil), (.pids, resources.pids != nil),
-      (.cpuset, resources.processors != nil), (.io, resources.diskWeight != nil),
-    ]
+    let asked: [(Controller, Bool)] =
+      [
+        (.cpu, resources.cpuMillis != nil), (.memory, resources.memoryBytes != nil), (.pids, resources.pids != nil),
+      ] + rare(resources).sorted { $0.rawValue < $1.rawValue }.map { ($0, true) }
     return asked.filter { $0.1 && !has($0.0) }.map(\.0)
   }
 
   /// Controllers that are handed down only where they are asked for.
   func rare(_ resources: Resources) -> Set<Controller> {
-    Set([resources.processors.map { _ in Controller.cpuset }, resources.diskWeight.map { _ in .io }].compactMap { $0 })
+    var asked: Set<Controller> = []
+    if resources.processors != nil { asked.insert(.cpuset) }
+    if resources.diskWeight != nil || !resources.diskLimits.isEmpty { asked.insert(.io) }
+    if !resources.hugePages.isEmpty { asked.insert(.hugetlb) }
+    return asked
   }
 
   /// What a process writes "0" to when it joins. A v1 `tasks` file and not `cgroup.procs`: a thread that moves itself
   /// skips the lock whose writer waits 6 to 20 ms for a grace period of the kernel.
-  func joinFiles(of path: String) -> [String] { sortedLegacy.map { "\($0.mount)/\(path)/tasks" } }
+  func joinFiles(of path: String, for resources: Resources) -> [String] {
+    mounts(for: resources).map { "\($0)/\(path)/tasks" }
+  }
 
   /// The file with the `oom_kill` count.
   func memoryEvents(of path: String) -> String? {

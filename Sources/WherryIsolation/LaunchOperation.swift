@@ -1,4 +1,5 @@
 import CIsolation
+import WherryModel
 
 /// What the launch program can do; carried out by CIsolation. Slots keep directories and detached mounts over a
 /// `pivotRoot`: they are the descriptors from WHERRY_FD_SLOTS on.
@@ -10,6 +11,8 @@ enum LaunchOperation: Hashable, Sendable {
   case listProcesses(file: String)
   case log(path: String, bytesMaximum: Int)
   case target(pid: Int32)
+  case clocks(ClockOffsets)
+  case input(path: String)
   // In the child, in order.
   case joinCgroup(file: String)
   case open(path: String, slot: Int)
@@ -134,6 +137,8 @@ extension LaunchOperation {
     case .listProcesses(let file): Encoded(WHERRY_SHIM_PROCESSES, [file])
     case .log(let path, let maximum): Encoded(WHERRY_SHIM_LOG, [path], numbers: [Int64(maximum)])
     case .target(let pid): Encoded(WHERRY_SHIM_TARGET, numbers: [Int64(pid)])
+    case .clocks(let offsets): Encoded(WHERRY_SHIM_CLOCKS, [offsets.lines])
+    case .input(let path): Encoded(WHERRY_SHIM_INPUT, [path])
     case .joinCgroup(let file): Encoded(WHERRY_OP_JOIN_CGROUP, [file])
     case .open(let path, let slot): Encoded(WHERRY_OP_OPEN, [path], numbers: [Int64(slot)])
     case .enter(let slot, let namespaces): Encoded(WHERRY_OP_SETNS, numbers: [Int64(slot), namespaces])

@@ -36,10 +36,11 @@ extension LaunchProgram {
     return program.steps
   }
 
-  static func probeEntry(_ context: LaunchContext) -> [Step] {
+  static func probeEntry(_ spec: WorkloadSpec, _ context: LaunchContext) -> [Step] {
     var program = LaunchProgram()
     for file in context.cgroupFiles { program.add("join the cgroup \(file)", .joinCgroup(file: file)) }
-    let namespaces = Namespace.mount | Namespace.network | Namespace.ipc | Namespace.hostName | Namespace.cgroup
+    var namespaces = Namespace.mount | Namespace.network | Namespace.ipc | Namespace.hostName | Namespace.cgroup
+    if spec.clocks != nil { namespaces |= Namespace.time }
     program.add("enter the workload's namespaces", .enter(slot: 0, namespaces: namespaces))
     return program.steps
   }
@@ -58,6 +59,8 @@ extension LaunchProgram {
     if let cgroup = context.unifiedCgroup { add("be born in the cgroup", .cloneInto(cgroup: cgroup)) }
     if let file = context.memoryEvents { add("watch the memory", .watchMemory(file: file)) }
     if let file = context.processesFile { add("list the processes", .listProcesses(file: file)) }
+    if let clocks = spec.clocks { add("set its clocks", .clocks(clocks)) }
+    if let path = context.inputPath { add("open its input", .input(path: path)) }
     add("write the log", .log(path: spec.logPath, bytesMaximum: spec.logBytesMaximum))
   }
 
@@ -153,7 +156,7 @@ extension LaunchProgram {
     // As the user, so that root's rights do not reach into a directory that the user may not enter.
     add("change to the working directory", .changeDirectory(spec.workingDirectory))
     guard !spec.isPrivileged else { return }
-    if let profile = spec.appArmorProfile { add(AppArmor.step(profile)) }
+    if let profile = context.appArmorProfile { add(AppArmor.step(profile)) }
     add("forbid new privileges", .noNewPrivileges)
     if let filter = context.seccompFilter { add("load the seccomp filter", .seccomp(filter: filter)) }
   }

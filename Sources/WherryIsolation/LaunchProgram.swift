@@ -96,6 +96,10 @@ struct LaunchContext: Hashable, Sendable {
   /// `/etc/hosts` and the like: host file → path in the container.
   var files: [WorkloadMount] = []
   var devices: [DeviceNode] = []
+  /// Nil = none.
+  var appArmorProfile: String?
+  /// A named pipe; nil = no input.
+  var inputPath: String?
   /// Nil = none (privileged).
   var seccompFilter: [UInt8]?
   /// Nil = the host's.

@@ -13,6 +13,9 @@ struct WorkloadDirectory: Sendable {
   static let identityName = "identity"
   static let identityPartialName = "identity.new"
 
+  /// A named pipe, for workloads with an input.
+  static let inputName = "stdin"
+
   var identity: String {
     Files.text(file(Self.identityName)) ?? Files.text(file(Self.identityPartialName)) ?? ""
   }

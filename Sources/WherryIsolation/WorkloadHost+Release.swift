@@ -10,6 +10,7 @@ extension WorkloadHost {
   package func letGo(_ id: String) {
     guard WorkloadCheck.isName(id) else { return }
     links[id] = nil
+    pressure.remove(id)
     shims.removeValue(forKey: id)?.leave(to: reaper)
     userNamespaces.release(id)
     if openNetwork != nil || Files.exists("\(configuration.stateDirectory)/network/\(id)") {

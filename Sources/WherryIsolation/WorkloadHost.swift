@@ -9,8 +9,11 @@ package final class WorkloadHost {
   private var filters: SeccompFilter
   var openNetwork: AgentNetwork?
   let userNamespaces = UserNamespaces()
+  package let pressure = PressureWatch()
   /// Why a container was given the host's users although it should have had its own.
   private(set) var userNamespaceObstacle: String?
+  /// Nil = this host has no AppArmor, or nobody asked yet.
+  private var hasOwnAppArmorProfile: Bool?
   /// Shims that this process spawned and has not reaped.
   var shims: [String: ShimProcess] = [:]
   /// Shims that nobody asks for any more, and those of probes.
@@ -58,6 +61,7 @@ package final class WorkloadHost {
   package var concessions: [String] {
     [
       userNamespaceObstacle.map { "containers have the host's users: \($0)" },
+      hasOwnAppArmorProfile == false ? "containers have no AppArmor profile: none is loaded" : nil,
       openNetwork?.ipv6Obstacle.map { "workloads have no IPv6: \($0)" },
     ].compactMap { $0 }
   }
@@ -133,9 +137,9 @@ package final class WorkloadHost {
     try write(spec, directory.path, Files.makeDirectories(directory.path, mode: 0o700))
     try write(spec, directory.path, directory.prepare(identity: identity))
     let cgroup = cgroup(of: spec.id)
-    try cgroup.create(spec.resources)
+    try cgroup.create(try WorkloadPreparation(spec: spec, directory: directory).resources())
     let context = try context(of: spec, cgroup: cgroup, in: directory)
-    let (entry, privileges) = (LaunchProgram.probeEntry(context), LaunchProgram.probePrivileges(spec, context))
+    let (entry, privileges) = (LaunchProgram.probeEntry(spec, context), LaunchProgram.probePrivileges(spec, context))
     let probe = WorkloadDirectory.Probe(
       environment: spec.environment,
       entry: WorkloadDirectory.Probe.Steps(bytes: LaunchProgram.encode(entry), count: entry.count),
@@ -155,6 +159,7 @@ package final class WorkloadHost {
       link.close()
       throw Self.cannot("keep its identity", spec.id, error)
     }
+    pressure.add(spec.id, cgroup)
     return link
   }
 
@@ -195,10 +200,11 @@ package final class WorkloadHost {
     context.users = try users(of: spec, context.user, in: directory)
     context.thermalPaths = Self.thermalPaths
     context.unifiedCgroup = cgroup.unifiedDirectory
-    context.cgroupFiles = layout.joinFiles(of: cgroup.path)
+    context.cgroupFiles = layout.joinFiles(of: cgroup.path, for: spec.resources)
     context.processesFile = layout.directories(of: cgroup.path).first.map { $0 + "/cgroup.procs" }
     context.memoryEvents = layout.memoryEvents(of: cgroup.path)
-    if spec.appArmorProfile != nil, !AppArmor.isThere {
+    context.appArmorProfile = appArmorProfile(of: spec)
+    if context.appArmorProfile != nil, !AppArmor.isThere {
       throw Failure(
         .start, code: "workload.appArmor",
         message: "\(spec.id) asks for an AppArmor profile, and this host has no AppArmor",
@@ -223,11 +229,27 @@ package final class WorkloadHost {
       context.networkNamespace = lease?.namespacePath
     }
     context.devices = try preparation.devices()
+    if spec.hasInput {
+      let path = directory.file(WorkloadDirectory.inputName)
+      try write(spec, path, mkfifo(path, 0o600) == 0 || errno == EEXIST ? 0 : errno)
+      context.inputPath = path
+    }
     let neighbours = openNetwork?.allLeases ?? []
     let hosts = HostsFile.text(hostName: spec.hostName, own: lease, neighbours: neighbours)
     context.files = try preparation.files(hosts: hosts, owner: context.users?.first)
     if lease != nil { tellNeighbours(of: spec.id) }
     return context
+  }
+
+  /// Nil = none.
+  private func appArmorProfile(of spec: WorkloadSpec) -> String? {
+    if let profile = spec.appArmorProfile { return profile == AppArmor.unconfined ? nil : profile }
+    guard case .overlay = spec.root, !spec.isPrivileged else { return nil }
+    // Asked until it is there: whoever loads it may come later.
+    if hasOwnAppArmorProfile != true, AppArmor.isThere {
+      hasOwnAppArmorProfile = AppArmor.isLoaded(AppArmor.ownProfile)
+    }
+    return hasOwnAppArmorProfile == true ? AppArmor.ownProfile : nil
   }
 
   /// Who is on the bridge has changed. `id`: by that workload, which knows.
@@ -272,7 +294,12 @@ package final class WorkloadHost {
     resumeLeaving()
     var adopted: [AdoptedWorkload] = []
     for id in storedWorkloads {
-      if let workload = adopt(id) { adopted.append(workload) } else { letGo(id) }
+      guard let workload = adopt(id) else {
+        letGo(id)
+        continue
+      }
+      if workload.link != nil { pressure.add(id, cgroup(of: id)) }
+      adopted.append(workload)
     }
     let known = Set(adopted.map(\.id))
     for id in strayCgroups.sorted() where !known.contains(id) && !isLeaving(id) { letGo(id) }

@@ -29,7 +29,11 @@ package struct WorkloadSpec: Hashable, Sendable {
   /// Of its own namespaces.
   package var sysctls: [String: String] = [:]
   package var seccomp: SeccompChoice?
+  /// Nil = the agent's own, where it is loaded.
   package var appArmorProfile: String?
+  package var clocks: ClockOffsets?
+  /// What is written to `wherry-agent attach` is its input; otherwise it has none.
+  package var hasInput: Bool = false
   package var network: WorkloadNetwork = .none
   /// Containers only. Where the host cannot give it users of its own, `HostConfiguration.userNamespaces` decides.
   package var users: UserNamespaceMode = .host

@@ -86,3 +86,45 @@ package enum KernelSetting {
     "/proc/sys/" + String(name.map { $0 == "." ? "/" : $0 })
   }
 }
+
+/// At most so much of a disk in each second; nil = no limit.
+package struct DiskLimit: Hashable, Sendable {
+  /// Nil = the disk that the component's own files are on. In a workload's cgroup: `8:0`.
+  package var device: String?
+  package var readBytes: Int64?
+  package var writeBytes: Int64?
+  package var readOperations: Int64?
+  package var writeOperations: Int64?
+  package init(device: String? = nil) { self.device = device }
+}
+
+/// What a container's clocks show beside the host's (time_namespaces(7)), in milliseconds.
+package struct ClockOffsets: Hashable, Sendable {
+  package static let millisecondsMaximum: Int64 = 10 * 365 * 86_400_000
+  package var monotonic: Int64
+  package var boot: Int64
+  package init(monotonic: Int64 = 0, boot: Int64 = 0) {
+    self.monotonic = monotonic
+    self.boot = boot
+  }
+}
+
+/// Sizes of huge pages as the kernel names its files: `2MB`, `1GB`.
+package enum HugePageSize {
+  package static func name(_ bytes: Int64) -> String {
+    if bytes >= 1 << 30 { return "\(bytes >> 30)GB" }
+    if bytes >= 1 << 20 { return "\(bytes >> 20)MB" }
+    return "\(bytes >> 10)KB"
+  }
+
+  /// Nil when no machine could have pages of that size.
+  package static func bytes(_ name: String) -> Int64? {
+    for (unit, size) in [("GB", Int64(1) << 30), ("MB", 1 << 20), ("KB", 1 << 10)] where name.hasSuffix(unit) {
+      guard let number = Int64(name.dropLast(2)), (1...1024).contains(number), number & (number - 1) == 0 else {
+        return nil
+      }
+      return number * size
+    }
+    return nil
+  }
+}

@@ -28,6 +28,10 @@ package struct ContainerSpec: Hashable, Sendable {
   package var seccomp: SeccompChoice?
   /// One that the host has loaded.
   package var appArmorProfile: String?
+  /// Nil = the host's clocks.
+  package var clocks: ClockOffsets?
+  /// Its input is open, for `wherry-agent attach`; otherwise there is none.
+  package var hasInput: Bool = false
   package var health: HealthCheck?
   package var stopSignal: String?
   package var stopTimeoutSeconds: Int = 10
@@ -100,6 +104,9 @@ package struct Resources: Hashable, Sendable {
   package var swapBytes: Int64?
   /// 1 to 10000, against others that want the disk; 100 is everybody's.
   package var diskWeight: Int?
+  package var diskLimits: [DiskLimit] = []
+  /// Bytes at most of pages of that size in bytes.
+  package var hugePages: [Int64: Int64] = [:]
   package init(cpuMillis: Int? = nil, memoryBytes: Int64? = nil, pids: Int? = nil) {
     self.cpuMillis = cpuMillis
     self.memoryBytes = memoryBytes

@@ -4,7 +4,7 @@ extension RecipeNode {
   private static let containerKeys = [
     "Image", "Command", "Env", "User", "WorkingDirectory", "Ports", "Volumes", "Devices", "Network", "Resources",
     "ReadOnlyRoot", "Capabilities", "Health", "Stop", "Restart", "UserNamespace",
-    "Egress", "Ulimits", "Sysctls", "Seccomp", "AppArmor",
+    "Egress", "Ulimits", "Sysctls", "Seccomp", "AppArmor", "Clocks", "Stdin",
   ]
 
   func containerSpec() -> ContainerSpec? {
@@ -30,6 +30,8 @@ extension RecipeNode {
     if let node = fields["Sysctls"] { spec.sysctls = node.sysctls(spec.network) }
     spec.seccomp = fields["Seccomp"]?.seccomp()
     spec.appArmorProfile = fields["AppArmor"]?.appArmorProfile()
+    spec.clocks = fields["Clocks"]?.clocks()
+    spec.hasInput = fields["Stdin"]?.bool() ?? false
     spec.readOnlyRoot = fields["ReadOnlyRoot"]?.bool() ?? true
     if let capabilities = fields["Capabilities"]?.fields(["Add", "Drop"], of: "Capabilities") {
       spec.capabilitiesAdded = capabilities["Add"]?.capabilities() ?? []
@@ -202,40 +204,6 @@ extension RecipeNode {
       element.report("\"\(path.clipped)\" is not a device node", "name one below /dev")
       return nil
     }
-  }
-
-  /// Of a container, or of a process component beside its Lifecycle.
-  func resources() -> Resources {
-    var resources = Resources()
-    guard let fields = fields(["Cpus", "Memory", "Pids", "Processors", "Swap", "DiskWeight"], of: "Resources") else {
-      return resources
-    }
-    if let node = fields["Cpus"], let text = node.text() {
-      resources.cpuMillis = Quantity.millis(text)
-      if resources.cpuMillis == nil {
-        node.report("\"\(text.clipped)\" is not a number of CPUs", "write a number such as 0.5 or 2")
-      }
-    }
-    if let node = fields["Memory"], let text = node.text() {
-      resources.memoryBytes = Quantity.bytes(text)
-      if let bytes = resources.memoryBytes, bytes < 1 << 20 {
-        node.report("a memory limit of \(bytes) bytes is too small to start a program", "give at least 1MiB")
-      } else if resources.memoryBytes == nil {
-        node.report("\"\(text.clipped)\" is not an amount of memory", "write one with its unit, such as 64MiB or 1GB")
-      }
-    }
-    resources.pids = fields["Pids"]?.integer(1...4_194_304)
-    resources.processors = fields["Processors"]?.processors()
-    resources.diskWeight = fields["DiskWeight"]?.integer(1...10_000)
-    if let node = fields["Swap"], let text = node.text() {
-      resources.swapBytes = Quantity.bytes(text)
-      if resources.swapBytes == nil {
-        node.report("\"\(text.clipped)\" is not an amount of swap", "write one with its unit, such as 64MiB, or 0")
-      } else if resources.memoryBytes == nil {
-        node.report("Swap is what there is beside a limit of memory", "give Memory, too")
-      }
-    }
-    return resources
   }
 
   private func capabilities() -> [String] {

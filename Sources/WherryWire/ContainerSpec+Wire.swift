@@ -17,6 +17,8 @@ extension ContainerSpec: WireValue {
       ("limits", limits.nonEmpty.map { .map($0.mapValues(\.description)) }),
       ("sysctls", sysctls.nonEmpty.map(JSON.map)),
       ("seccomp", seccomp?.json), ("appArmorProfile", appArmorProfile.map(JSON.string)),
+      ("clocks", clocks.map { ["monotonic": .integer($0.monotonic), "boot": .integer($0.boot)] }),
+      ("hasInput", hasInput ? true : nil),
       ("stopSignal", stopSignal.map(JSON.string)), ("stopTimeoutSeconds", .int(stopTimeoutSeconds)),
       ("restart", restart.json),
     ])
@@ -51,6 +53,11 @@ extension ContainerSpec: WireValue {
     sysctls = try cursor.optional("sysctls")?.stringMap() ?? [:]
     if let value = try cursor.optional("seccomp") { seccomp = try SeccompChoice(value) }
     appArmorProfile = try cursor.optional("appArmorProfile")?.string()
+    if let value = try cursor.optional("clocks") {
+      clocks = ClockOffsets(
+        monotonic: try value.require("monotonic").integer(), boot: try value.require("boot").integer())
+    }
+    hasInput = try cursor.optional("hasInput")?.bool() ?? false
     if let value = try cursor.optional("health") { health = try HealthCheck(value) }
     stopSignal = try cursor.optional("stopSignal")?.string()
     if let value = try cursor.optional("stopTimeoutSeconds") {
@@ -120,6 +127,8 @@ extension Resources: WireValue {
       ("cpuMillis", cpuMillis.map(JSON.int)), ("memoryBytes", memoryBytes.map(JSON.integer)),
       ("pids", pids.map(JSON.int)), ("processors", processors.map(JSON.string)),
       ("swapBytes", swapBytes.map(JSON.integer)), ("diskWeight", diskWeight.map(JSON.int)),
+      ("diskLimits", diskLimits.nonEmpty.map { .array($0.map(\.json)) }),
+      ("hugePages", hugePages.nonEmpty.map { .object(.init(uniqueKeysWithValues: $0.map(Self.hugePagesMember))) }),
     ])
   }
 
@@ -130,6 +139,36 @@ extension Resources: WireValue {
     processors = try cursor.optional("processors")?.string()
     swapBytes = try cursor.optional("swapBytes")?.size()
     diskWeight = try cursor.optional("diskWeight")?.count()
+    diskLimits =
+      try cursor.optional("diskLimits")?.list { (element) throws(JSONShapeError) in try DiskLimit(element) } ?? []
+    for (name, bytes) in try cursor.optional("hugePages")?.object() ?? [:] {
+      guard let size = HugePageSize.bytes(name) else { throw bytes.fail("there are no pages of that size") }
+      hugePages[size] = try bytes.size()
+    }
+  }
+}
+
+extension Resources {
+  fileprivate static func hugePagesMember(_ size: Int64, _ bytes: Int64) -> (String, JSON) {
+    (HugePageSize.name(size), .integer(bytes))
+  }
+}
+
+extension DiskLimit: WireValue {
+  package var json: JSON {
+    .members([
+      ("device", device.map(JSON.string)), ("readBytes", readBytes.map(JSON.integer)),
+      ("writeBytes", writeBytes.map(JSON.integer)), ("readOperations", readOperations.map(JSON.integer)),
+      ("writeOperations", writeOperations.map(JSON.integer)),
+    ])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(device: try cursor.optional("device")?.string())
+    readBytes = try cursor.optional("readBytes")?.size()
+    writeBytes = try cursor.optional("writeBytes")?.size()
+    readOperations = try cursor.optional("readOperations")?.size()
+    writeOperations = try cursor.optional("writeOperations")?.size()
   }
 }
 

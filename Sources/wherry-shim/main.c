@@ -42,6 +42,8 @@ static void read_settings(const struct wherry_program *program) {
       case WHERRY_SHIM_CGROUP: shim.cgroup = wherry_string(op, 1); break;
       case WHERRY_SHIM_OOM: shim.oom_path = wherry_string(op, 1); break;
       case WHERRY_SHIM_PROCESSES: shim.processes_path = wherry_string(op, 1); break;
+      case WHERRY_SHIM_CLOCKS: shim.clocks = wherry_string(op, 1); break;
+      case WHERRY_SHIM_INPUT: shim.input_path = wherry_string(op, 1); break;
       case WHERRY_SHIM_TARGET: shim.target = op->numbers[0]; break;
       case WHERRY_SHIM_LOG:
         strncpy(log_path, wherry_string(op, 1), sizeof log_path - 1);

@@ -17,6 +17,8 @@ struct shim {
   const char *cgroup;
   const char *oom_path;
   const char *processes_path;
+  const char *clocks;
+  const char *input_path;
   int64_t target;
   // What runs.
   pid_t pid;

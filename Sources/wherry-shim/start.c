@@ -15,7 +15,9 @@
 static void child(const struct shim *shim, const struct wherry_program *program, int report, int output, int errors) {
   if (!shim->streams_are_kept) {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    dup2(null, 0);
+    // Read and written, so that it has no end while nobody else has it open.
+    int input = shim->input_path ? open(shim->input_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+    dup2(input >= 0 ? input : null, 0);
     dup2(output >= 0 ? output : null, 1);
     dup2(errors >= 0 ? errors : null, 2);
   }
@@ -54,6 +56,17 @@ static int join_target(int64_t target) {
   return 0;
 }
 
+// A time namespace is entered by children only, and its clocks are set before the first.
+static int set_clocks(const char *lines) {
+  if (unshare(CLONE_NEWTIME) < 0) return errno;
+  int fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  ssize_t count = write(fd, lines, strlen(lines));
+  int error = count < 0 ? errno : 0;
+  close(fd);
+  return error;
+}
+
 static int give_up(struct wherry_report *report, int error, const char *step) {
   report->error = error;
   strncpy(report->step, step, sizeof report->step - 1);
@@ -73,6 +86,8 @@ int shim_start(struct shim *shim, const struct wherry_program *program, struct w
   }
   int error = shim->target ? join_target(shim->target) : 0;
   if (error) return give_up(report, error, "join the running workload");
+  error = shim->clocks ? set_clocks(shim->clocks) : 0;
+  if (error) return give_up(report, error, "set its clocks");
   shim->pid = clone_child(shim, cgroup);
   if (shim->pid < 0) return give_up(report, errno, "clone into new namespaces");
   if (shim->pid == 0) child(shim, program, reports[1], output[1], errors[1]);

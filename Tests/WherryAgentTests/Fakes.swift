@@ -53,6 +53,7 @@ final class FakeTransport: Transport {
 /// The kernel's side of workloads, in memory. It outlives engines, as shims outlive agents.
 final class FakeRunner: Runner {
   var concessions: [String] = []
+  let pressure = PressureWatch()
   var paused: Set<String> = []
   var statistics: [String: WorkloadStatistics] = [:]
 

@@ -31,7 +31,7 @@ import WherryTestSupport
     let root = directory.file("v2")
     let layout = unifiedHost(root)
     #expect(layout.unified == root)
-    #expect(layout.unifiedControllers == [.cpu, .memory, .pids, .cpuset, .io])
+    #expect(layout.unifiedControllers == [.cpu, .memory, .pids, .cpuset, .io, .hugetlb])
     #expect(layout.legacy.isEmpty)
     let path = root + "/wherry/a1/x"
     #expect(
@@ -42,7 +42,7 @@ import WherryTestSupport
         .init(file: path + "/memory.oom.group", value: "1", isOptional: true),
         .init(file: path + "/pids.max", value: "32"),
       ])
-    #expect(layout.joinFiles(of: "wherry/a1/x").isEmpty)
+    #expect(layout.joinFiles(of: "wherry/a1/x", for: limits).isEmpty)
     #expect(layout.memoryEvents(of: "wherry/a1/x") == path + "/memory.events")
   }
 
@@ -60,7 +60,7 @@ import WherryTestSupport
         .init(file: root + "/pids/w/x/pids.max", value: "32"),
       ])
     let tasks = ["/cpu,cpuacct/w/x/tasks", "/memory/w/x/tasks", "/pids/w/x/tasks"].map { root + $0 }
-    #expect(layout.joinFiles(of: "w/x") == tasks)
+    #expect(layout.joinFiles(of: "w/x", for: limits) == tasks)
     #expect(layout.memoryEvents(of: "w/x") == root + "/memory/w/x/memory.oom_control")
   }
 
@@ -70,7 +70,7 @@ import WherryTestSupport
     TestFile.write(Array("hugetlb\n".utf8), to: root + "/unified/cgroup.controllers")
     let layout = legacyHost(root, ["cpu", "memory"])
     #expect(layout.unified == root + "/unified")
-    #expect(layout.unifiedControllers.isEmpty)
+    #expect(layout.unifiedControllers == [.hugetlb])
     #expect(layout.legacy.count == 2)
     #expect(layout.directories(of: "w") == [root + "/unified/w", root + "/cpu/w", root + "/memory/w"])
     #expect(layout.missing(for: limits) == [.pids])

@@ -41,6 +41,55 @@ import WherryTestSupport
     #expect(try bench.run(spec).end == .exited(WorkloadExit(signal: SIGKILL, outOfMemory: true)))
   }
 
+  @Test func aDiskIsLimitedByItsNumber() throws {
+    guard let bench = Workbench(#function) else { return }
+    let layout = bench.host.layout
+    guard layout.has(.io), let mount = layout.legacy[.io] ?? layout.unified else {
+      print("SKIPPED \(#function): no io controller on this host")
+      return
+    }
+    var spec = bench.container("a.run", ["sleep", "100"], readOnly: false)
+    var limit = DiskLimit()
+    limit.writeBytes = 1 << 20
+    spec.resources.diskLimits = [limit]
+    guard let number = DiskNumber.of(bench.directory.path) else {
+      let failure = #expect(throws: Failure.self) { try bench.host.start(spec, identity: "") }
+      #expect(failure?.code == "workload.disk")
+      return
+    }
+    #expect(try bench.host.start(spec, identity: "").waitForStart() != nil)
+    let directory = "\(mount)/\(bench.host.cgroup(of: "a.run").path)"
+    let text = Files.text(directory + "/blkio.throttle.write_bps_device") ?? Files.text(directory + "/io.max") ?? ""
+    #expect(text.hasPrefix(number + " ") && text.contains("1048576"))
+    spec.id = "b.run"
+    spec.resources.diskLimits[0].device = "/dev/there-is-no-such-disk"
+    #expect((#expect(throws: Failure.self) { try bench.host.start(spec, identity: "") })?.code == "workload.disk")
+  }
+
+  @Test func whatTheKernelEndsForWantOfMemoryIsHeardOf() throws {
+    guard let bench = Workbench(#function) else { return }
+    guard bench.host.layout.has(.memory) else {
+      print("SKIPPED \(#function): no memory controller on this host")
+      return
+    }
+    var spec = bench.container("a.run", ["sh", "-c", "(tail /dev/zero); sleep 100"])
+    spec.resources = Resources(memoryBytes: 32 << 20)
+    let link = try bench.host.start(spec, identity: "")
+    #expect(link.waitForStart() != nil)
+    let hasPressure = bench.host.cgroup(of: "a.run").unifiedDirectory.map { Files.exists($0 + "/memory.pressure") }
+    #expect(bench.host.pressure.count(of: "a.run") == (hasPressure == true ? 3 : 1))
+    var heard: [WorkloadTrouble] = []
+    bench.wait {
+      heard += bench.host.pressure.read().filter { $0.id == "a.run" }.map(\.trouble)
+      heard += bench.host.pressure.listenAgain().map(\.trouble)
+      return heard.contains { if case .killedForMemory = $0 { true } else { false } }
+    }
+    #expect(heard.contains { if case .killedForMemory(let count) = $0 { count > 0 } else { false } })
+    bench.host.letGo("a.run")
+    #expect(bench.host.pressure.count(of: "a.run") == 0)
+    #expect(bench.host.pressure.read().isEmpty)
+  }
+
   @Test func aLimitThatNobodyAskedForIsKeptToo() throws {
     guard let bench = Workbench(#function) else { return }
     guard bench.host.layout.has(.pids) else {

@@ -184,7 +184,8 @@ import WherryTestSupport
     guard let bench = Workbench(#function) else { return }
     let cgroup = bench.host.cgroup(of: "stray.run")
     try cgroup.create(Resources())
-    for parent in bench.host.layout.directories(of: cgroup.path) { #expect(mkdir(parent + "/own", 0o755) == 0) }
+    let parents = bench.host.layout.directories(of: cgroup.path, for: Resources())
+    for parent in parents { #expect(mkdir(parent + "/own", 0o755) == 0) }
     bench.host.letGo("stray.run")
     #expect(!bench.host.hasLeftovers && bench.cgroups.isEmpty)
   }

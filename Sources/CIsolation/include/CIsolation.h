@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "network.h"
 
@@ -110,6 +111,8 @@ enum wherry_op_code {
   WHERRY_SHIM_OOM = 102,       // s1 = file with an `oom_kill N` line
   WHERRY_SHIM_LOG = 103,       // s1 = path, n0 = bytes at most
   WHERRY_SHIM_PROCESSES = 105, // s1 = a cgroup.procs file that lists the workload's processes
+  WHERRY_SHIM_CLOCKS = 106,    // s1 = lines for timens_offsets (time_namespaces(7))
+  WHERRY_SHIM_INPUT = 107,     // s1 = a named pipe that is the workload's input
   WHERRY_SHIM_TARGET = 104,    // n0 = pid of a workload: join its pid namespace, its pidfd becomes slot 0
 };
 
@@ -211,6 +214,8 @@ int wherry_supports_mapping(const char *path, int namespace);
 /// Of Landlock; negative = this kernel has none, or it is switched off.
 int wherry_landlock_version(void);
 int wherry_memory_file(const char *name);
+/// eventfd(2), not blocking.
+int wherry_event_descriptor(void);
 /// `socket` in `directory`, however long the directory's path is.
 int wherry_listen(const char *directory, const char *socket);
 int wherry_connect(const char *directory, const char *socket);

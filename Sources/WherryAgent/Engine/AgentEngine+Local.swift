@@ -24,7 +24,9 @@ extension AgentEngine {
     case "status": client.send(statusJSON, isLast: true)
     case "components": client.send(["components": .array(componentRows)], isLast: true)
     case "workload":
-      client.send(["workload": .string(try running(try component(in: request)).description)], isLast: true)
+      let id = try running(try component(in: request))
+      let log = JSON.string(composer.logPath(id))
+      client.send(["workload": .string(id.description), "log": log], isLast: true)
     case "stats": client.send(["stats": .array(statisticsRows)], isLast: true)
     case "pause":
       try setPaused(try component(in: request), request["paused"]?.boolValue ?? true)

@@ -12,6 +12,7 @@ extension AgentEngine {
     case planFetch
     case listener
     case client(LocalClient)
+    case pressure
     case wake
   }
 
@@ -34,6 +35,7 @@ extension AgentEngine {
     }
     for descriptor in fetch?.descriptors ?? [] { add(descriptor, .fetch) }
     add(planFetch?.descriptor ?? -1, .planFetch)
+    add(ports.runner.pressure.descriptor, .pressure)
     if let server {
       add(server.descriptor, .listener)
       for client in server.clients { add(client.descriptor, .client(client), wantsWrite: client.wantsWrite) }
@@ -63,6 +65,7 @@ extension AgentEngine {
     case .probe(let name): advanceProbe(name)
     case .fetch: advanceFetch()
     case .planFetch: advancePlanFetch()
+    case .pressure: readPressure()
     case .listener: server?.accept()
     case .client(let client):
       serve(client)
@@ -87,6 +90,7 @@ extension AgentEngine {
     if outbox.isResendDue(now: now) { resendReports() }
     flushAcknowledgement()
     calm()
+    listenAgain()
     if !followers.isEmpty { advanceFollowers() }
   }
 
@@ -105,6 +109,7 @@ extension AgentEngine {
     due(outbox.flushAt)
     due(calmAt)
     due(tidyAt)
+    due(listenAt)
     for probe in probes.values { due(probe.deadline) }
     if !followers.isEmpty { wait = min(wait, Self.followIntervalMilliseconds) }
     let isInboxDue = !inbox.isEmpty && retrySaveAt == nil

@@ -64,6 +64,10 @@ package final class AgentEngine {
   var parked: [WorkloadID: ParkedLaunch] = [:]
   var tidyAt: Instant?
   var tidyDelayMilliseconds = AgentEngine.tidyDelayMinimumMilliseconds
+  /// When memory events of workloads are heard again.
+  var listenAt: Instant?
+  /// What was said of whom, and when: one that goes on is not news.
+  var toldTroubles: [String: Instant] = [:]
   /// When what the last deployment allocated is given back.
   var calmAt: Instant?
   var outbox = Outbox()

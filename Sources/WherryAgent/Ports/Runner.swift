@@ -18,6 +18,8 @@ package protocol Runner: LeftoverKeeper {
   /// One more process inside a running workload.
   func run(_ arguments: [String], inside id: String) throws(Failure) -> any RunningWorkload
   func statistics(_ id: String) -> WorkloadStatistics?
+  /// What the kernel says of workloads by itself.
+  var pressure: PressureWatch { get }
   func setPaused(_ id: String, _ isPaused: Bool) throws(Failure)
   func isPaused(_ id: String) -> Bool
   /// Where a running workload answers on the bridge; nil = it is not on it.

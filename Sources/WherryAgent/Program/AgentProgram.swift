@@ -80,6 +80,7 @@ enum AgentCommand {
   case stats(asJSON: Bool, configuration: String?)
   case pause(ComponentName, Bool, configuration: String?)
   case exec(ExecOptions, configuration: String?)
+  case attach(ComponentName, hasInput: Bool, configuration: String?)
   case teardown(configuration: String?)
 
   struct ExecOptions {
@@ -117,6 +118,9 @@ enum AgentCommand {
       guard let tail = Int(text), tail >= 0 else { throw Misuse(message: "-n takes a number, not \"\(text)\"") }
       self = .logs(try scanner.component(), tail: tail, follow: follow, configuration: configuration)
     case "restart": self = .restart(try scanner.component(), configuration: configuration)
+    case "attach":
+      let hasInput = !scanner.flag("--no-stdin")
+      self = .attach(try scanner.component(), hasInput: hasInput, configuration: configuration)
     case "stats": self = .stats(asJSON: scanner.flag("--json"), configuration: configuration)
     case "pause": self = .pause(try scanner.component(), true, configuration: configuration)
     case "resume": self = .pause(try scanner.component(), false, configuration: configuration)
@@ -164,7 +168,7 @@ enum AgentCommand {
     switch self {
     case .run(let file), .provision(_, let file), .status(let file), .components(let file), .images(_, let file),
       .logs(_, _, _, let file), .restart(_, let file), .stats(_, let file), .pause(_, _, let file), .exec(_, let file),
-      .teardown(let file):
+      .attach(_, _, let file), .teardown(let file):
       file
     }
   }
@@ -183,6 +187,7 @@ enum AgentCommand {
     case .stats(let asJSON, _): try local.stats(asJSON: asJSON)
     case .pause(let component, let isPaused, _): try local.setPaused(component, isPaused)
     case .exec(let options, _): return try local.exec(options, configuration)
+    case .attach(let component, let hasInput, _): return try local.attach(component, hasInput: hasInput, configuration)
     case .teardown: try AgentService(configuration).tearDown()
     }
     return 0

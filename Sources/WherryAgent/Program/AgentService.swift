@@ -38,6 +38,7 @@ struct AgentService {
     let journal = try SQLiteJournal(path: paths.root + "/agent.db")
     umask(previousMask)
     let bootID = Self.bootID()
+    AppArmorLoader.load(runDirectory: paths.run, log)
     let ports = AgentPorts(
       transport: try transport(identity, bootID), runner: try WorkloadHost(configuration.host),
       worker: RegistryWorker(

@@ -13,6 +13,8 @@ enum AgentUsage {
       restart COMPONENT
       exec [-t|-T] COMPONENT [--] [COMMAND…]
                                runs a command (default /bin/sh) inside a running component
+      attach COMPONENT [--no-stdin]
+                               what it writes from now on; it reads what is typed (`Stdin: true` in its recipe)
       stats [--json]           processor, memory and processes of what runs
       pause COMPONENT          holds it still; resume lets it go on
       resume COMPONENT
@@ -71,6 +73,11 @@ enum AgentUsage {
         ("-T, --no-terminal", "without"),
       ],
       example: "wherry-agent exec com.example.web -- ls -l /data"),
+    "attach": VerbUsage(
+      operands: " COMPONENT [--no-stdin]",
+      summary: "What a component writes from now on; what is typed is its input. Ends with it, or at Ctrl-C.",
+      options: [("--no-stdin", "types nothing; for recipes without `Stdin: true`")],
+      example: "wherry-agent attach com.example.console"),
     "stats": VerbUsage(
       operands: " [--json]",
       summary: "Processor (over half a second), memory, processes and pressure of each component that runs.",

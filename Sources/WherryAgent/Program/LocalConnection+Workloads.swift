@@ -24,6 +24,22 @@ extension LocalConnection.Commands {
       in: id, arguments: options.command, environment: hasTerminal ? ["TERM=" + term] : [], hasTerminal: hasTerminal)
   }
 
+  /// As `exec`: the streams are this process's.
+  func attach(_ component: ComponentName, hasInput: Bool, _ configuration: AgentConfiguration) throws -> Int32 {
+    var found: (id: String, log: String)?
+    try ask(["request": "workload", "component": .string(component.rawValue)]) { answer in
+      guard let id = answer["workload"]?.stringValue, let log = answer["log"]?.stringValue else { return }
+      found = (id, log)
+    }
+    guard let found else { throw Misuse(message: "the agent does not say what runs of \(component)") }
+    let input = hasInput ? STDIN_FILENO : nil
+    let host = try WorkloadHost(configuration.host)
+    let code = try host.attach(to: found.id, logPath: found.log, input: input) { bytes, isError in
+      _ = Files.writeAll(bytes, to: isError ? STDERR_FILENO : STDOUT_FILENO)
+    }
+    return code ?? 0
+  }
+
   private static let sampleMicroseconds: UInt32 = 500_000
 
   func stats(asJSON: Bool) throws {

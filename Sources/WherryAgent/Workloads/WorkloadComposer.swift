@@ -176,7 +176,7 @@ struct WorkloadComposer {
   }
 
   /// `shutdown` may run beside `run`: two writers would rotate one file under each other.
-  private func logPath(_ id: WorkloadID) -> String {
+  func logPath(_ id: WorkloadID) -> String {
     id.step == .shutdown ? "\(paths.logs)/\(id.component).shutdown.log" : paths.log(id.component)
   }
 
@@ -225,6 +225,8 @@ struct WorkloadComposer {
     spec.sysctls = container.sysctls
     spec.seccomp = container.seccomp
     spec.appArmorProfile = container.appArmorProfile
+    spec.clocks = container.clocks
+    spec.hasInput = container.hasInput
     spec.resources = container.resources
     spec.network =
       switch container.network {
