@@ -39,7 +39,7 @@ let package = Package(
     // L1: the pure core. No I/O, clocks, randomness or Foundation.
     .target(
       name: "WherryRecipe",
-      dependencies: ["WherryJSON", "WherryModel", .product(name: "Yams", package: "Yams", condition: service)],
+      dependencies: ["WherryJSON", "WherryModel", .product(name: "Yams", package: "Yams")],
       swiftSettings: strict),
     .target(name: "WherryPlanning", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
     .target(name: "WherryWire", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
@@ -113,6 +113,10 @@ let package = Package(
     .executableTarget(
       name: "wherry-fetch",
       dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "WherryOCI", "WherryTransfer"], swiftSettings: strict),
+    // Reads recipes on a device, where nothing else links a YAML parser.
+    .executableTarget(
+      name: "wherry-recipe", dependencies: ["WherryJSON", "WherryModel", "WherryRecipe", "WherryWire"],
+      swiftSettings: strict),
     .executableTarget(
       name: "wherry-oci", dependencies: ["WherryJSON", "WherryModel", "WherryIsolation", "CIsolation"],
       swiftSettings: strict),

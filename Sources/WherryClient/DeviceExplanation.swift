@@ -23,6 +23,7 @@ package struct DeviceExplanation {
     sentences += deployments.compactMap(waiting)
     sentences += order
     sentences += device.components.compactMap(trouble)
+    sentences += localDeployment
     if sentences.isEmpty {
       sentences.append(
         device.generation.rawValue == 0
@@ -113,6 +114,24 @@ package struct DeviceExplanation {
     }
   }
 
+  /// What somebody deployed on the device itself, as far as there is something to say about it.
+  private var localDeployment: [String] {
+    guard let local = device.local else { return [] }
+    let name = "local deployment \(local.id), made on the device itself,"
+    let why = local.failure.map { ": \($0)" } ?? ""
+    switch local.status {
+    case .committed:
+      let names = device.components.filter(\.isLocal).map(\.name.rawValue)
+      let list = names.joined(separator: ", ")
+      return names.isEmpty ? [] : ["deployed on the device itself, not by this service: \(list)"]
+    case .superseded: return ["\(name) gave way to a newer order of this service; it has to be made again"]
+    case .rolledBack: return ["\(name) failed, and the state before it runs again\(why)"]
+    case .failed, .rejected: return ["\(name) failed\(why)"]
+    case .received, .fetching, .applying, .settling, .rollingBack:
+      return ["\(name) is under way: \(local.status.rawValue)\(why)"]
+    }
+  }
+
   // MARK: - Components
 
   /// Of one component.
@@ -122,7 +141,8 @@ package struct DeviceExplanation {
       sentences.append(
         trouble(report)
           ?? "\(report.name) \(report.version) is \(report.state.rawValue)"
-          + (report.restarts == 0 ? "" : ", restarted \(report.restarts) times"))
+          + (report.restarts == 0 ? "" : ", restarted \(report.restarts) times")
+          + (report.isLocal ? "; it was deployed on the device itself, not by this service" : ""))
     } else {
       let bringing = deployments.filter { $0.components[component] != nil }
       sentences.append(

@@ -5,7 +5,7 @@ import WherryWire
 extension ComponentMachine {
   var json: JSON {
     .members([
-      ("generation", .integer(generation.rawValue)),
+      ("generation", generation.edition),
       ("version", .string(version.description)),
       ("identity", .string(identity)),
       ("phase", phase.json),
@@ -21,7 +21,7 @@ extension ComponentMachine {
 
   init(name: ComponentName, _ cursor: JSONCursor) throws(JSONShapeError) {
     self.init(
-      name: name, generation: try cursor.require("generation").generation(),
+      name: name, generation: try cursor.require("generation").edition(),
       version: try cursor.require("version").version(), identity: try cursor.require("identity").string(),
       installed: try cursor.optional("installed")?.string())
     bootstrapped = try cursor.optional("bootstrapped")?.string()

@@ -5,7 +5,7 @@ import WherryWire
 extension DeploymentConclusion: WireValue {
   package var json: JSON {
     .members([
-      ("generation", .integer(generation.rawValue)),
+      ("generation", generation.edition),
       ("digest", digest.map { .string($0.description) }),
       ("status", .string(status.rawValue)),
       ("failure", failure?.json),
@@ -13,7 +13,7 @@ extension DeploymentConclusion: WireValue {
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
-    generation = try cursor.require("generation").generation()
+    generation = try cursor.require("generation").edition()
     digest = try cursor.optional("digest")?.digest()
     status = try cursor.require("status").choice()
     if let cursor = try cursor.optional("failure") { failure = try Failure(cursor) } else { failure = nil }

@@ -118,8 +118,8 @@ extension DeviceMachine {
 
   mutating func conclude(_ status: DeploymentStatus, _ failure: Failure?) {
     guard let reference = state.deployment?.reference else { return }
-    state.conclusion = DeploymentConclusion(
-      generation: reference.generation, digest: reference.digest, status: status, failure: failure)
+    let end = conclusion(of: reference, status, failure)
+    if end.generation.isLocal { remember(end) } else { state.conclusion = end }
     state.deployment = nil
     fetchProgress = nil
   }

@@ -8,6 +8,8 @@ extension DeviceMachine {
   mutating func accept(_ reference: PlanReference, _ plan: Plan, _ now: Instant, _ actions: inout [DeviceAction]) {
     // Retained messages come again with each connection, and old ones may be replayed.
     guard reference.generation > state.generation else { return }
+    // A local deployment waits for its turn; it takes the place of nothing.
+    guard !reference.generation.isLocal || state.deployment == nil else { return }
     state.generation = reference.generation
     plans[reference.digest] = plan
     let isDirty = isDeploying
@@ -16,11 +18,11 @@ extension DeviceMachine {
         actions.append(.cancelFetch(generation: replaced.reference.generation))
       }
       // Whoever waits for the end of each deployment hears of this one's, too.
-      let end = DeploymentConclusion(
-        generation: replaced.reference.generation, digest: replaced.reference.digest, status: .superseded, failure: nil)
+      let end = conclusion(of: replaced.reference, .superseded, nil)
+      if end.generation.isLocal { remember(end) }
       send(content(concluded: end), now, &actions)
     }
-    state.conclusion = nil
+    if !reference.generation.isLocal { state.conclusion = nil }
     state.deployment = DeploymentProgress(
       reference: reference, phase: .fetching(FetchAttempts(since: now)), isDirty: isDirty)
     fetchProgress = nil
@@ -34,11 +36,30 @@ extension DeviceMachine {
     guard generation > state.generation else { return }
     let conclusion = DeploymentConclusion(
       generation: generation, digest: digest, status: .rejected, failure: failure)
-    if state.deployment == nil {
+    if state.deployment?.reference.generation.isLocal != false {
       state.conclusion = conclusion
     } else {
       send(content(concluded: conclusion), now, &actions)
     }
+  }
+
+  /// The service knows its own plan only, so that is the one that it hears of.
+  func conclusion(
+    of reference: PlanReference, _ status: DeploymentStatus, _ failure: Failure?
+  ) -> DeploymentConclusion {
+    DeploymentConclusion(
+      generation: reference.generation, digest: orderedDigest(reference.digest), status: status, failure: failure)
+  }
+
+  /// nil = nothing in it was ordered by the service.
+  func orderedDigest(_ digest: Digest) -> Digest? {
+    guard let plan = plans[digest], plan.local != nil else { return digest }
+    return plan.ordered
+  }
+
+  /// The newest last; only so many are kept.
+  mutating func remember(_ end: DeploymentConclusion) {
+    state.localConclusions = state.localConclusions.suffix(DeviceState.localConclusionsMaximum - 1) + [end]
   }
 
   mutating func fetchProgressed(_ generation: Generation, _ progress: FetchProgress, _ now: Instant) {

@@ -5,12 +5,12 @@ extension DeviceMachine {
   static let progressIntervalMilliseconds: Int64 = 2_000
 
   mutating func report(_ event: DeviceEvent, _ now: Instant, _ actions: inout [DeviceAction]) {
-    let content = content(concluded: state.conclusion)
+    let content = content(concluded: nil)
     var isDue = content != reported
     switch event {
     case .desired(let generation, _, _):
       // The service asks again for what it has no answer to.
-      if generation == state.generation && state.deployment == nil { isDue = true }
+      if generation == state.generation.order && state.deployment == nil { isDue = true }
     case .refused(let generation, _, _):
       if generation == state.conclusion?.generation { isDue = true }
     case .fetchProgress(_, let done, let total, _):
@@ -30,7 +30,9 @@ extension DeviceMachine {
   mutating func send(_ content: DeviceReport, _ now: Instant, _ actions: inout [DeviceAction]) {
     var report = content
     report.sequence = state.nextSequence
-    if state.deployment?.reference.generation == report.generation, let progress = fetchProgress {
+    if let generation = state.deployment?.reference.generation, generation.isLocal || generation == report.generation,
+      let progress = fetchProgress
+    {
       report.bytesDone = progress.done
       report.bytesTotal = progress.total
       report.transfers = progress.transfers
@@ -46,23 +48,48 @@ extension DeviceMachine {
     state.nextSequence = sequence + 1
   }
 
-  /// What there is to report, without sequence and progress.
+  /// What there is to report, without sequence and progress. `concluded` = an end that nothing of the state tells.
   func content(concluded: DeploymentConclusion?) -> DeviceReport {
-    let components = state.components.keys.sorted().compactMap { state.components[$0]?.report }
+    let aim = aimPlan
+    let components = state.components.keys.sorted().compactMap { name -> ComponentReport? in
+      var report = state.components[name]?.report
+      report?.isLocal = aim?.localNames.contains(name) ?? false
+      return report
+    }
     var report = DeviceReport(sequence: 0, generation: Generation(0), status: nil, components: components)
-    report.running = state.current?.digest
-    if let concluded {
-      report.generation = concluded.generation
-      report.status = concluded.status
-      report.plan = concluded.digest
-      report.failure = concluded.failure
-    } else if let deployment = state.deployment {
+    report.running = state.current.flatMap { orderedDigest($0.digest) }
+    let underWay = state.deployment
+    if let end = concluded.flatMap({ $0.generation.isLocal ? nil : $0 }) {
+      tell(end, in: &report)
+    } else if let deployment = underWay, !deployment.reference.generation.isLocal {
       report.generation = deployment.reference.generation
       report.status = deployment.phase.status
-      report.plan = deployment.reference.digest
+      report.plan = orderedDigest(deployment.reference.digest)
       report.failure = deployment.phase.failure
+    } else if let end = state.conclusion {
+      tell(end, in: &report)
     }
+    report.local = localReport(concluded)
     return report
+  }
+
+  private func tell(_ end: DeploymentConclusion, in report: inout DeviceReport) {
+    report.generation = end.generation
+    report.status = end.status
+    report.plan = end.digest
+    report.failure = end.failure
+  }
+
+  private func localReport(_ concluded: DeploymentConclusion?) -> LocalReport? {
+    if concluded?.generation.isLocal != true, let deployment = state.deployment,
+      deployment.reference.generation.isLocal
+    {
+      return LocalReport(
+        id: deployment.reference.generation.description, status: deployment.phase.status,
+        failure: deployment.phase.failure)
+    }
+    guard let end = state.localConclusions.last else { return nil }
+    return LocalReport(id: end.generation.description, status: end.status, failure: end.failure)
   }
 }
 

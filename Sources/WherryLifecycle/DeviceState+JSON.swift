@@ -8,7 +8,7 @@ extension DeviceState: WireValue {
   package var json: JSON {
     .members([
       ("v", .integer(1)),
-      ("generation", .integer(generation.rawValue)),
+      ("generation", generation.edition),
       ("nextSequence", .integer(nextSequence)),
       ("bootID", .string(bootID)),
       ("clock", .integer(clock.milliseconds)),
@@ -17,6 +17,7 @@ extension DeviceState: WireValue {
       ("aim", aim?.json),
       ("deployment", deployment?.json),
       ("conclusion", conclusion?.json),
+      ("localConclusions", localConclusions.isEmpty ? nil : .array(localConclusions.map(\.json))),
       ("snapshots", .array(snapshots.keys.sorted().compactMap { key in snapshots[key]?.json(of: key) })),
       ("components", .named(components) { $0.json }),
       (
@@ -33,7 +34,7 @@ extension DeviceState: WireValue {
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     self.init()
     try cursor.requireVersion("the device's state")
-    generation = try cursor.require("generation").generation()
+    generation = try cursor.require("generation").edition()
     nextSequence = try cursor.require("nextSequence").integer()
     bootID = try cursor.optional("bootID")?.string() ?? ""
     clock = try cursor.optional("clock")?.instant() ?? .zero
@@ -42,8 +43,12 @@ extension DeviceState: WireValue {
     if let cursor = try cursor.optional("aim") { aim = try PlanReference(cursor) }
     if let cursor = try cursor.optional("deployment") { deployment = try DeploymentProgress(cursor) }
     if let cursor = try cursor.optional("conclusion") { conclusion = try DeploymentConclusion(cursor) }
+    localConclusions =
+      try cursor.optional("localConclusions")?.list { (element) throws(JSONShapeError) in
+        try DeploymentConclusion(element)
+      } ?? []
     for cursor in try cursor.optional("snapshots")?.array() ?? [] {
-      snapshots[try cursor.require("generation").generation()] = try Snapshot(cursor)
+      snapshots[try cursor.require("generation").edition()] = try Snapshot(cursor)
     }
     if let cursor = try cursor.optional("components") {
       for (key, element) in try cursor.object() {
@@ -78,19 +83,19 @@ extension DeviceState: WireValue {
 
 extension PlanReference: WireValue {
   package var json: JSON {
-    .object(["generation": .integer(generation.rawValue), "digest": .string(digest.description)])
+    .object(["generation": generation.edition, "digest": .string(digest.description)])
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     self.init(
-      generation: try cursor.require("generation").generation(), digest: try cursor.require("digest").digest())
+      generation: try cursor.require("generation").edition(), digest: try cursor.require("digest").digest())
   }
 }
 
 extension DeviceState.Snapshot {
   func json(of generation: Generation) -> JSON {
     .object([
-      "generation": .integer(generation.rawValue),
+      "generation": generation.edition,
       "digest": .string(digest.description),
       "configurations": .named(configurations) { $0 },
     ])

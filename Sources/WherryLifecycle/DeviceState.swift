@@ -18,7 +18,11 @@ package struct DeviceState: Hashable, Sendable {
   /// and after one failed that was not to be rolled back.
   package internal(set) var aim: PlanReference?
   package internal(set) var deployment: DeploymentProgress?
+  /// Of the service's newest order.
   package internal(set) var conclusion: DeploymentConclusion?
+  /// Of local deployments, the newest last.
+  package internal(set) var localConclusions: [DeploymentConclusion] = []
+  static let localConclusionsMaximum = 16
 
   /// Effective configurations, for the committed plan, the aim, and whatever a component machine still refers to.
   package internal(set) var snapshots: [Generation: Snapshot] = [:]

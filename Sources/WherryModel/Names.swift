@@ -88,11 +88,41 @@ package struct DeploymentID: Hashable, Sendable, Comparable, CustomStringConvert
 package struct Generation: Hashable, Sendable, Comparable, CustomStringConvertible {
   /// 2^53, which every reader of JSON holds exactly. No order has a higher one.
   package static let maximum = Generation(1 << 53)
+  static let localMaximum = 1 << 31
 
+  /// The service's number.
   package let rawValue: Int64
-  package init(_ rawValue: Int64) { self.rawValue = rawValue }
-  package var description: String { String(rawValue) }
+  /// Local deployments since the service's order are counted from 1; 0 = that order itself. The service never hears of
+  /// it.
+  package let local: Int
+  package init(_ rawValue: Int64, local: Int = 0) {
+    self.rawValue = rawValue
+    self.local = local
+  }
+  /// `7`, and `7.2` for the second local deployment on top of it.
+  package var description: String { local == 0 ? String(rawValue) : "\(rawValue).\(local)" }
+
+  /// As `description` has it.
+  package init?(_ text: String) {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard (1...2).contains(parts.count), let order = Int64(parts[0]), (0...Self.maximum.rawValue).contains(order)
+    else { return nil }
+    var local = 0
+    if parts.count == 2 {
+      guard let number = Int(parts[1]), (1...Self.localMaximum).contains(number) else { return nil }
+      local = number
+    }
+    self.init(order, local: local)
+    guard description == text else { return nil }
+  }
+
+  package var isLocal: Bool { local > 0 }
+  /// The service's order that it is, or lies on.
+  package var order: Generation { Generation(rawValue) }
+  package var nextLocal: Generation { Generation(rawValue, local: min(local + 1, Self.localMaximum)) }
   /// The maximum is followed by itself: a device that claims to have seen it gets no new orders, and that is all.
-  package var next: Generation { self < Self.maximum ? Generation(rawValue + 1) : self }
-  package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+  package var next: Generation { order < Self.maximum ? Generation(rawValue + 1) : self }
+  package static func < (left: Self, right: Self) -> Bool {
+    (left.rawValue, left.local) < (right.rawValue, right.local)
+  }
 }

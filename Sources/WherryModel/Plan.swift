@@ -8,6 +8,12 @@ package struct Plan: Hashable, Sendable {
   /// In start order: a component comes after everything that it depends on.
   package var components: [PlannedComponent]
   package var policy: ApplyPolicy
+  /// What was deployed on the device itself. Only a device makes such a plan, out of the service's and this.
+  package var local: LocalSet?
+  /// Components that are here because of that alone.
+  package var localNames: Set<ComponentName> = []
+  /// Of the service's plan in it; nil = there is none, or it is the service's.
+  package var ordered: Digest?
   package init(deployments: [DeploymentID] = [], components: [PlannedComponent], policy: ApplyPolicy = ApplyPolicy()) {
     self.deployments = deployments
     self.components = components
@@ -80,6 +86,8 @@ package struct ConfigurationUpdate: Hashable, Sendable {
   package var reset: [String] = []
   package var merge: JSON?
   package init() {}
+
+  package var changesNothing: Bool { reset.isEmpty && merge == nil }
 }
 
 package struct PlannedArtifact: Hashable, Sendable {

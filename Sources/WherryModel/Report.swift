@@ -75,6 +75,8 @@ package struct ComponentReport: Hashable, Sendable {
   /// Restarts since it was installed.
   package var restarts: Int
   package var failure: Failure?
+  /// A local deployment brought it; the service does not order it.
+  package var isLocal = false
   package init(name: ComponentName, version: Version, state: ComponentState, restarts: Int = 0, failure: Failure? = nil)
   {
     self.name = name
@@ -101,6 +103,19 @@ package struct Transfer: Hashable, Sendable {
   package static let countMaximum = 8
 }
 
+/// How far a device is with its newest local deployment, or how that ended.
+package struct LocalReport: Hashable, Sendable {
+  /// Its number on the device: `7.2`.
+  package var id: String
+  package var status: DeploymentStatus
+  package var failure: Failure?
+  package init(id: String, status: DeploymentStatus, failure: Failure? = nil) {
+    self.id = id
+    self.status = status
+    self.failure = failure
+  }
+}
+
 /// What a device says of itself. `sequence` grows by one per report and never repeats, over restarts too.
 package struct DeviceReport: Hashable, Sendable {
   package var sequence: Int64
@@ -117,6 +132,8 @@ package struct DeviceReport: Hashable, Sendable {
   package var bytesTotal: Int64
   /// What is on its way at the moment.
   package var transfers: [Transfer] = []
+  /// nil = nothing was ever deployed on the device itself.
+  package var local: LocalReport?
   package var components: [ComponentReport]
   package init(sequence: Int64, generation: Generation, status: DeploymentStatus?, components: [ComponentReport]) {
     self.sequence = sequence

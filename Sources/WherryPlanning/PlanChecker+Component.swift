@@ -64,7 +64,8 @@ extension PlanChecker {
         problems.append("the artifact \(artifact.fileName) has the size \(artifact.size)")
       }
       if !files.insert(artifact.fileName).inserted { problems.append("two artifacts are named \(artifact.fileName)") }
-      if artifact.source != "wherry:", !isAddress(artifact.source, schemes: ["https://"]) {
+      let isKnown = artifact.source == "wherry:" || artifact.source == PlannedArtifact.localSource
+      if !isKnown, !isAddress(artifact.source, schemes: ["https://"]) {
         problems.append("the artifact \(artifact.fileName) has the source \"\(artifact.source)\", not wherry: or https")
       }
     }

@@ -80,7 +80,7 @@ package enum PlanComposer {
     }
   }
 
-  private static func checkPorts(_ components: [PlannedComponent]) throws(PlanningFailure) {
+  static func checkPorts(_ components: [PlannedComponent]) throws(PlanningFailure) {
     var owners: [String: ComponentName] = [:]
     for component in components {
       for port in component.container?.ports ?? [] {
@@ -93,7 +93,7 @@ package enum PlanComposer {
     }
   }
 
-  private static func component(
+  static func component(
     _ name: ComponentName, _ version: Version, _ roots: [DeploymentRoots], catalog: Catalog, platform: Platform,
     images: [String: PlannedImage]
   ) throws(PlanningFailure) -> PlannedComponent {
@@ -126,12 +126,10 @@ package enum PlanComposer {
     update.defaults = recipe.defaultConfiguration
     for root in roots {
       guard let deployed = root.components[name] else { continue }
-      for pointer in deployed.reset {
-        if let merge = update.merge { update.merge = ConfigurationMerge.removing(pointer, from: merge) }
-        if !update.reset.contains(pointer) { update.reset.append(pointer) }
-      }
-      guard let merge = deployed.merge else { continue }
-      update.merge = update.merge.map { ConfigurationMerge.merging(merge, into: $0) } ?? merge
+      var next = ConfigurationUpdate()
+      next.reset = deployed.reset
+      next.merge = deployed.merge
+      update.add(next)
     }
     return update
   }
@@ -154,7 +152,7 @@ package enum PlanComposer {
       }
       var entry = PlannedArtifact(
         fileName: artifact.fileName, digest: digest, size: size,
-        source: scheme == "https" ? artifact.uri : "wherry:")
+        source: scheme == "https" ? artifact.uri : scheme == "local" ? PlannedArtifact.localSource : "wherry:")
       entry.unarchive = artifact.unarchive
       entry.read = artifact.read
       entry.execute = artifact.execute

@@ -4,9 +4,11 @@ import WherryModel
 struct ResolutionExplanation {
   private var search: ResolutionSearch
   private let platform: Platform
+  private let isLocal: Bool
   private var problem: ResolutionProblem { search.problem }
 
-  init(search: ResolutionSearch, platform: Platform) {
+  init(search: ResolutionSearch, platform: Platform, isLocal: Bool = false) {
+    self.isLocal = isLocal
     self.search = search
     self.platform = platform
   }
@@ -40,7 +42,7 @@ struct ResolutionExplanation {
     lines += sentences
     let isCircle = chain.contains { if case .circle = problem.facts[$0].reason { true } else { false } }
     if !hasRemedy && !isCircle {
-      lines.append("change one of these requirements, or publish a version that fits")
+      lines.append("change one of these requirements, or \(isLocal ? "add a recipe" : "publish a version") that fits")
     }
     return ResolutionFailure(lines: lines)
   }
@@ -123,10 +125,12 @@ struct ResolutionExplanation {
       let component = problem.components[index]
       if component.versions.isEmpty {
         hasRemedy = true
-        return "\(component.name) is not published; publish it with `wherry component publish`"
+        return isLocal
+          ? "there is no recipe of \(component.name) on this device; put one into the --recipe-dir"
+          : "\(component.name) is not published; publish it with `wherry component publish`"
       }
       guard isUnmet.contains(index) || demands[index, default: 0] > 1 else { return nil }
-      return "\(component.name) is published as \(Self.list(component.versions, maximum: 10))"
+      return "\(component.name) is \(isLocal ? "here" : "published") as \(Self.list(component.versions, maximum: 10))"
     }
     return (sentences, hasRemedy)
   }

@@ -22,17 +22,18 @@ package struct ResolutionFailure: Error, Hashable, Sendable, CustomStringConvert
 
 /// Chooses one version of every component that is wanted, directly or through dependencies: the newest that lets
 /// everybody be satisfied, decided for wanted components first, by name. Equal inputs give equal answers. SOFT
-/// dependencies are resolved as HARD ones are; they differ on the device only.
+/// dependencies are resolved as HARD ones are; they differ on the device only. `isLocal` = on a device, where recipes lie
+/// in a directory.
 package enum Resolver {
   package static func resolve(
-    roots: [RootRequirement], catalog: Catalog, platform: Platform
+    roots: [RootRequirement], catalog: Catalog, platform: Platform, isLocal: Bool = false
   ) throws(ResolutionFailure) -> [ComponentName: Version] {
     var search = ResolutionSearch(
       problem: ResolutionProblem(roots: roots, catalog: catalog, platform: platform), catalog: catalog)
     switch search.outcome(without: []) {
     case .solved(let solution): return search.versions(solution)
     case .impossible(let facts):
-      var explanation = ResolutionExplanation(search: search, platform: platform)
+      var explanation = ResolutionExplanation(search: search, platform: platform, isLocal: isLocal)
       throw explanation.failure(of: facts)
     case .exhausted:
       throw ResolutionFailure(lines: [

@@ -6,10 +6,12 @@ extension Plan: WireValue {
   package var canonical: String { json.canonical }
 
   package var json: JSON {
-    [
-      "v": 1, "deployments": .array(deployments.map { .integer($0.rawValue) }),
-      "components": .array(components.map(\.json)), "policy": policy.json,
-    ]
+    .members([
+      ("v", 1), ("deployments", .array(deployments.map { .integer($0.rawValue) })),
+      ("components", .array(components.map(\.json))), ("policy", policy.json), ("local", local?.json),
+      ("ordered", (ordered?.description).map(JSON.string)),
+      ("localNames", localNames.nonEmpty.map { .strings($0.map(\.rawValue).sorted()) }),
+    ])
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
@@ -22,6 +24,10 @@ extension Plan: WireValue {
         try PlannedComponent(element)
       },
       policy: try ApplyPolicy(cursor.require("policy")))
+    if let value = try cursor.optional("local") { local = try LocalSet(value) }
+    ordered = try cursor.optional("ordered")?.digest()
+    localNames = Set(
+      try cursor.optional("localNames")?.list { (element) throws(JSONShapeError) in try element.name() } ?? [])
   }
 }
 

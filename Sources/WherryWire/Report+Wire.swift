@@ -35,7 +35,7 @@ extension ComponentReport: WireValue {
   package var json: JSON {
     .members([
       ("name", .string(name.rawValue)), ("version", .string(version.description)), ("state", .string(state.rawValue)),
-      ("restarts", .int(restarts)), ("failure", failure?.json),
+      ("restarts", .int(restarts)), ("failure", failure?.json), ("local", isLocal ? true : nil),
     ])
   }
 
@@ -43,6 +43,22 @@ extension ComponentReport: WireValue {
     self.init(
       name: try cursor.require("name").name(), version: try cursor.require("version").version(),
       state: try cursor.require("state").choice(), restarts: try cursor.optional("restarts")?.count() ?? 0)
+    if let value = try cursor.optional("failure") { failure = try Failure(value) }
+    isLocal = try cursor.optional("local")?.bool() ?? false
+  }
+}
+
+extension LocalReport: WireValue {
+  package static let idBytesMaximum = 64
+
+  package var json: JSON {
+    .members([("id", .string(id)), ("status", .string(status.rawValue)), ("failure", failure?.json)])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(
+      id: try cursor.require("id").string().clipped(toBytes: Self.idBytesMaximum),
+      status: try cursor.require("status").choice())
     if let value = try cursor.optional("failure") { failure = try Failure(value) }
   }
 }
@@ -75,6 +91,7 @@ extension DeviceReport: WireValue {
       ("bytesDone", bytesDone == 0 ? nil : .integer(bytesDone)),
       ("bytesTotal", bytesTotal == 0 ? nil : .integer(bytesTotal)),
       ("transfers", transfers.nonEmpty.map { .array($0.map(\.json)) }), ("components", .array(components.map(\.json))),
+      ("local", local?.json),
     ])
   }
 
@@ -92,6 +109,7 @@ extension DeviceReport: WireValue {
     bytesDone = try cursor.optional("bytesDone")?.size() ?? 0
     bytesTotal = try cursor.optional("bytesTotal")?.size() ?? 0
     transfers = try Transfer.list(cursor.optional("transfers"))
+    if let value = try cursor.optional("local") { local = try LocalReport(value) }
   }
 }
 

@@ -16,6 +16,7 @@ extension OnRealParts.StoryTests {
     try groupsAndClaims(fleet)
     try tokensAndStores(fleet)
     try steering(fleet)
+    try localDeployments(fleet)
     try removal(fleet)
   }
 

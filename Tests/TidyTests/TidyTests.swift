@@ -9,6 +9,7 @@ import Testing
   static let devicePath = [
     "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto", "WherrySQLite",
     "WherryMQTT", "WherryIsolation", "WherryAgent", "WherryOCI", "WherryTransfer", "wherry-agent", "wherry-fetch",
+    "wherry-recipe",
   ]
   static let core = [
     "WherryJSON", "WherryModel", "WherryRecipe", "WherryPlanning", "WherryLifecycle", "WherryRollout", "WherryWire",

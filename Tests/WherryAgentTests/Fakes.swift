@@ -236,7 +236,7 @@ final class FakeWorker: Worker {
         TestFiles.write(bytes, to: (job["store"]?.stringValue ?? "") + "/sha256/" + digest.dropFirst(7))
         downloaded.append(digest)
       case .unpack: TestFiles.makeDirectories(item["destination"]?.stringValue ?? "")
-      case .exchange: break
+      case .exchange, .convert: break
       }
     }
     return [.line(["progress": ["done": 1, "total": 1]]), .ended(isSuccess: true, detail: "exit 0")]

@@ -15,11 +15,15 @@ package struct AgentConfiguration: Hashable, Sendable {
   package var fetch: String
   /// `subnet`, `subnet6`, `publish_address`, `publish_address6`.
   package var network = NetworkSettings(subnet: "10.187.0.0/24", ipv6: .auto)
+  /// Reads recipes for local deployments.
+  package var recipe: String
   package var defaultUser = "nobody"
   /// Whether containers get users of their own.
   package var userNamespaces = UserNamespacePolicy.auto
   /// Downloads and verifies; owns nothing but the blob store. Nil = as `UserAccount.fetching` chooses.
   package var fetchUser: String?
+  /// Whether root may deploy on the device itself, beside what the service orders.
+  package var localDeployments = false
   /// Restarts the device when a component's `bootstrap` asks for it.
   package var rebootProgram = "/sbin/reboot"
   /// `environment.NAME`: variables that every process component finds, such as AWS_REGION or HTTPS_PROXY.
@@ -34,6 +38,7 @@ package struct AgentConfiguration: Hashable, Sendable {
   package init(programs: String) {
     shim = programs + "/wherry-shim"
     fetch = programs + "/wherry-fetch"
+    recipe = programs + "/wherry-recipe"
   }
 
   package init(parsing text: String, fileName: String, programs: String) throws(Failure) {
@@ -77,6 +82,7 @@ package struct AgentConfiguration: Hashable, Sendable {
     case "logs": logs = try Self.path(value, key, place)
     case "shim": shim = try Self.path(value, key, place)
     case "fetch": fetch = try Self.path(value, key, place)
+    case "recipe": recipe = try Self.path(value, key, place)
     case "agent_id":
       // It is part of a bridge's name, which the kernel limits to 15 bytes.
       let isPlain = value.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) }
@@ -97,6 +103,11 @@ package struct AgentConfiguration: Hashable, Sendable {
           "\(place): user_namespaces \"\(value.prefix(80))\" is not known", "use auto, require or off")
       }
       userNamespaces = policy
+    case "local_deployments":
+      guard value == "on" || value == "off" else {
+        throw Self.refusal("\(place): local_deployments \"\(value.prefix(80))\" is not known", "use on or off")
+      }
+      localDeployments = value == "on"
     case "log_level":
       guard let level = LogLevel(value) else {
         throw Self.refusal(

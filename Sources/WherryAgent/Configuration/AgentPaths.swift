@@ -25,6 +25,9 @@ package struct AgentPaths: Hashable, Sendable {
   var blobStore: String { root + "/blobs" }
   package var blobs: String { blobStore + "/sha256" }
   var incoming: String { blobStore + "/incoming" }
+  /// Artifacts of local deployments before the agent takes them.
+  package var staged: String { blobStore + "/staged" }
+  package func stagedBlob(_ digest: Digest) -> String { "\(staged)/\(digest.hex)" }
   package func blob(_ digest: Digest) -> String { "\(blobs)/\(digest.hex)" }
 
   package var snapshots: String { root + "/snapshots" }

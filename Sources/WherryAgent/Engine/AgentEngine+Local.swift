@@ -31,6 +31,8 @@ extension AgentEngine {
     case "pause":
       try setPaused(try component(in: request), request["paused"]?.boolValue ?? true)
       client.send([:], isLast: true)
+    case "local": client.send(localContext, isLast: true)
+    case "deploy": arrivals.append(.local(request, client))
     case "images": client.send(["images": imagesJSON], isLast: true)
     case "restart":
       try restart(try component(in: request))
@@ -62,7 +64,7 @@ extension AgentEngine {
       ("status", (lastReport?.status?.rawValue).map(JSON.string)), ("failure", lastReport?.failure?.json),
       ("running", (machine.state.current?.digest.description).map(JSON.string)),
       ("concessions", .array(ports.runner.concessions.map(JSON.string))),
-      ("version", .string(AgentVersion.text)),
+      ("local", lastReport?.local?.json), ("version", .string(AgentVersion.text)),
     ])
   }
 
@@ -75,7 +77,7 @@ extension AgentEngine {
         ("state", .string(report.state.rawValue)), ("restarts", .int(report.restarts)),
         ("pid", processID(of: name).map { .integer(Int64($0)) }),
         ("paused", mainWorkload(of: name).map { .bool(ports.runner.isPaused($0.description)) }),
-        ("failure", report.failure?.json),
+        ("failure", report.failure?.json), ("local", isLocal(name) ? true : nil),
       ])
     }
   }

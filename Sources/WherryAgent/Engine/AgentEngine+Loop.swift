@@ -112,7 +112,7 @@ extension AgentEngine {
     due(listenAt)
     for probe in probes.values { due(probe.deadline) }
     if !followers.isEmpty { wait = min(wait, Self.followIntervalMilliseconds) }
-    let isInboxDue = !inbox.isEmpty && retrySaveAt == nil
+    let isInboxDue = !(inbox.isEmpty && arrivals.isEmpty) && retrySaveAt == nil
     if !chores.isEmpty || isInboxDue || (isGarbageDue && canCollectGarbage) { wait = 0 }
     return wait
   }

@@ -53,7 +53,7 @@ extension AgentEngine {
   private func desired(_ payload: [UInt8]) {
     // An empty retained message is how a broker is told to forget one.
     guard !payload.isEmpty else { return }
-    let known = machine.state.generation
+    let known = machine.state.generation.order
     let verdict = verifier.verdict(on: payload, known: known, wall: ports.clock.wall, proven: provenTime)
     switch verdict {
     case .ignored(let why): log.info(why)
@@ -106,10 +106,8 @@ extension AgentEngine {
   private func accept(_ statement: DesiredStatement, _ plan: Plan, text: String?) {
     log.info(
       "a new desired state", ["generation": "\(statement.generation)", "plan": statement.plan.short])
-    plans[statement.plan] = plan
-    if let text { unsaved.plans[statement.plan] = text }
+    arrivals.append(.order(statement, plan, text: text))
     lastRefused = nil
-    receive(.desired(generation: statement.generation, digest: statement.plan, plan: plan))
   }
 
   func advancePlanFetch() {

@@ -44,6 +44,10 @@ package final class AgentEngine {
   /// Every plan that the journal keeps, as values.
   var plans: [Digest: Plan]
   var inbox: [DeviceEvent] = []
+  /// Orders that are joined with what the device runs when that is certain (`+LocalDeployment`).
+  var arrivals: [Arrival] = []
+  /// Said once the journal has what they promise.
+  var promises: [(client: LocalClient, answer: JSON)] = []
 
   // Journal before act.
   var savedState: DeviceState?
@@ -142,6 +146,7 @@ package final class AgentEngine {
   func drain() {
     var hasTicked = false
     while true {
+      if retrySaveAt == nil { takeArrivals() }
       // One tick is enough for everything that is due; a timer that stays due must not keep the loop from the rest.
       if let deadline = machine.nextDeadline, now >= deadline, inbox.isEmpty, !hasTicked {
         hasTicked = true
@@ -159,6 +164,7 @@ package final class AgentEngine {
         deferred += machine.handle(event, at: now)
       }
       guard save() else { return }
+      keepPromises()
       letGoOfHeard()
       let actions = deferred
       deferred = []
@@ -174,7 +180,9 @@ package final class AgentEngine {
     }
     if machine.state != savedState { unsaved.state = machine.state }
     guard !unsaved.isEmpty else { return true }
-    let kept = Set(machine.state.planDigests)
+    var kept = Set(machine.state.planDigests)
+    // Without the service's part a later local deployment would have nothing to be joined with.
+    kept.formUnion(kept.compactMap { plans[$0]?.ordered })
     if plans.keys.contains(where: { !kept.contains($0) }) { unsaved.keptPlans = kept }
     do throws(Failure) {
       try ports.journal.save(unsaved)

@@ -149,7 +149,12 @@ package struct DesiredVerifier {
         "plan.malformed", "the plan of generation \(statement.generation) cannot be read: \(error)",
         "update the agent or the service")
     }
-    let problems = PlanChecker.problems(in: plan)
+    var problems = PlanChecker.problems(in: plan)
+    if plan.local != nil || plan.ordered != nil || !plan.localNames.isEmpty
+      || plan.components.contains(where: { $0.artifacts.contains { $0.source == PlannedArtifact.localSource } })
+    {
+      problems.append("it speaks of local deployments, which are the device's own")
+    }
     guard problems.isEmpty else {
       throw refusal(
         "plan.invalid",

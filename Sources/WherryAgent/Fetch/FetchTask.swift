@@ -188,6 +188,7 @@ final class FetchTask {
     let room = FetchWork.Room(
       free: disk.free, headroom: limits.diskHeadroom ?? DownloadLimits.headroom(of: disk.total),
       budget: limits.diskBudget.map { (used: used, maximum: $0) })
+    if let loss = work.loss { throw loss }
     if var shortage = work.shortage(room, root: paths.root, generation: generation) {
       let spare = cleared == nil ? demands.spare() : []
       guard !spare.isEmpty else {

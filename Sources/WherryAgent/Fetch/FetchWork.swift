@@ -22,6 +22,8 @@ struct FetchWork {
   /// Components whose artifact directory is still to be made.
   var artifactOwners: [PlannedComponent] = []
   var bytesNeeded: Int64 = 0
+  /// Artifacts that came with a local deployment and are not there any more; nobody else has them.
+  var lost: [String] = []
 
   /// Unpacked content is larger than what travels. The true size is only known afterwards; three times is a usual
   /// upper end for layers of programs, and the unpacker still meets a full disk with a clear failure.
@@ -45,7 +47,11 @@ struct FetchWork {
       if !component.artifacts.isEmpty && !exists(paths.artifacts(component)) {
         artifactOwners.append(component)
         for artifact in component.artifacts {
-          let url = artifact.source.hasPrefix("wherry:") ? nil : artifact.source
+          if artifact.source == PlannedArtifact.localSource, !exists(paths.blob(artifact.digest)) {
+            lost.append("\(artifact.fileName) of \(component.name) \(component.version)")
+            continue
+          }
+          let url = ["wherry:", PlannedArtifact.localSource].contains(artifact.source) ? nil : artifact.source
           download(artifact.digest, artifact.size, url, isLayer: false, "\(component.name) \(artifact.fileName)")
           need(artifact.size, times: artifact.unarchive == .none ? 1 : Self.expansion + 1)
         }
@@ -85,6 +91,16 @@ struct FetchWork {
     var headroom: Int64
     /// What the store holds, and may hold at most; nil = there is no budget.
     var budget: (used: Int64, maximum: Int64)?
+  }
+
+  /// What cannot be brought from anywhere.
+  var loss: Failure? {
+    guard !lost.isEmpty else { return nil }
+    return Failure(
+      .verify, code: "local.artifactLost",
+      message: "\(lost.prefix(5).joined(separator: ", ")) came with a local deployment and is not on this device any "
+        + "more",
+      remedy: "deploy it again with `wherry-agent deploy` and its --artifact-dir")
   }
 
   /// Why it does not fit; nil = it does.

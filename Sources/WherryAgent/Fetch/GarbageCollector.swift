@@ -24,11 +24,16 @@ struct GarbageCollector {
 
   /// Blobs, layers and artifacts; not what is on its way.
   func content() -> [String] {
-    let components = plans.flatMap(\.components)
+    let components = kept
     let layers = components.flatMap { $0.image?.layers ?? [] }
     return unwanted(in: paths.blobs, Set(components.flatMap { $0.artifacts.map(\.digest.hex) }))
       + unwanted(in: paths.snapshots, Set(layers.map(\.diffID.hex)))
       + artifactGarbage(components)
+  }
+
+  /// Also those of a local set that the service's take the place of at present.
+  private var kept: [PlannedComponent] {
+    plans.flatMap { $0.components + ($0.local?.components.values.map(\.planned) ?? []) }
   }
 
   private func unwanted(in directory: String, _ wanted: Set<String>) -> [String] {

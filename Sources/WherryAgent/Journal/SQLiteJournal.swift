@@ -92,8 +92,7 @@ package final class SQLiteJournal: Journal {
   /// the service learns each one.
   private func enqueue(_ reports: [DeviceReport]) throws {
     for report in reports {
-      let status = report.status?.isTerminal == true ? report.status : nil
-      let subject = status.map { "\(report.generation) \($0.rawValue)" } ?? ""
+      let subject = Self.subject(of: report)
       try database.run(
         "DELETE FROM outbox WHERE subject IN ('', ?) AND sequence < ?", [.text(subject), .integer(report.sequence)])
       try database.run(
@@ -104,6 +103,13 @@ package final class SQLiteJournal: Journal {
     try database.run(
       "DELETE FROM outbox WHERE sequence <= (SELECT sequence FROM outbox ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
       [.integer(Int64(Self.outboxMaximum))])
+  }
+
+  private static func subject(of report: DeviceReport) -> String {
+    var ends: [String] = []
+    if let status = report.status, status.isTerminal { ends.append("\(report.generation) \(status.rawValue)") }
+    if let local = report.local, local.status.isTerminal { ends.append("local \(local.id) \(local.status.rawValue)") }
+    return ends.joined(separator: ", ")
   }
 
   package func outbox(after sequence: Int64, limit: Int) throws(Failure) -> [DeviceReport] {

@@ -77,7 +77,7 @@ final class LocalClient: LogReceiver {
   private static let linesMaximum = 500
 
   private(set) var descriptor: Int32
-  private var lines = LineBuffer(lineMaximum: 64 << 10)
+  private var lines = LineBuffer(lineMaximum: LocalDeploymentRequest.bytesMaximum)
   private var pending: [UInt8] = []
   private var endsWhenWritten = false
 
@@ -104,7 +104,9 @@ final class LocalClient: LogReceiver {
         close()
         break
       }
-      for line in lines.append(buffer[..<count]) { requests.append((try? JSON(parsing: line)) ?? .null) }
+      for line in lines.append(buffer[..<count]) {
+        requests.append((try? JSON(parsing: line, limits: LocalDeploymentRequest.limits)) ?? .null)
+      }
     }
     return requests
   }

@@ -6,7 +6,7 @@ package protocol Worker: LeftoverKeeper {
   func start(_ mode: WorkerMode, job: JSON) throws(Failure) -> any WorkerRun
 }
 
-package enum WorkerMode: String, Sendable { case download, unpack, exchange }
+package enum WorkerMode: String, Sendable { case download, unpack, exchange, convert }
 
 package protocol WorkerRun: AnyObject {
   /// -1 = nothing to poll: ask each time.

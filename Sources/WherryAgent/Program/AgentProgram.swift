@@ -81,6 +81,9 @@ enum AgentCommand {
   case pause(ComponentName, Bool, configuration: String?)
   case exec(ExecOptions, configuration: String?)
   case attach(ComponentName, hasInput: Bool, configuration: String?)
+  case deploy(DeployOptions, configuration: String?)
+  case deployStatus(id: String?, asJSON: Bool, configuration: String?)
+  case deployList(asJSON: Bool, configuration: String?)
   case teardown(configuration: String?)
 
   struct ExecOptions {
@@ -124,10 +127,20 @@ enum AgentCommand {
     case "stats": self = .stats(asJSON: scanner.flag("--json"), configuration: configuration)
     case "pause": self = .pause(try scanner.component(), true, configuration: configuration)
     case "resume": self = .pause(try scanner.component(), false, configuration: configuration)
+    case "deploy": self = try Self.deploy(&scanner, configuration)
     case "teardown": self = .teardown(configuration: configuration)
     default: throw Misuse(message: "there is no command \"\(verb.prefix(80))\"")
     }
     try scanner.end()
+  }
+
+  private static func deploy(_ scanner: inout WordScanner, _ configuration: String?) throws -> AgentCommand {
+    if scanner.leads("status") {
+      let asJSON = scanner.flag("--json")
+      return .deployStatus(id: scanner.operand(), asJSON: asJSON, configuration: configuration)
+    }
+    if scanner.leads("list") { return .deployList(asJSON: scanner.flag("--json"), configuration: configuration) }
+    return .deploy(try DeployOptions(&scanner), configuration: configuration)
   }
 
   private static func exec(_ words: [String]) throws -> AgentCommand {
@@ -168,7 +181,8 @@ enum AgentCommand {
     switch self {
     case .run(let file), .provision(_, let file), .status(let file), .components(let file), .images(_, let file),
       .logs(_, _, _, let file), .restart(_, let file), .stats(_, let file), .pause(_, _, let file), .exec(_, let file),
-      .attach(_, _, let file), .teardown(let file):
+      .attach(_, _, let file), .deploy(_, let file), .deployStatus(_, _, let file), .deployList(_, let file),
+      .teardown(let file):
       file
     }
   }
@@ -188,6 +202,9 @@ enum AgentCommand {
     case .pause(let component, let isPaused, _): try local.setPaused(component, isPaused)
     case .exec(let options, _): return try local.exec(options, configuration)
     case .attach(let component, let hasInput, _): return try local.attach(component, hasInput: hasInput, configuration)
+    case .deploy(let options, _): return try LocalDeployment(configuration, options).run()
+    case .deployStatus(let id, let asJSON, _): return try LocalDeploymentStatus(local, asJSON: asJSON).show(id)
+    case .deployList(let asJSON, _): try LocalDeploymentStatus(local, asJSON: asJSON).list()
     case .teardown: try AgentService(configuration).tearDown()
     }
     return 0
@@ -213,6 +230,18 @@ struct WordScanner {
     guard let index = words.firstIndex(of: option) else { return false }
     words.remove(at: index)
     return true
+  }
+
+  /// Whether this word stands first; then it is taken.
+  mutating func leads(_ word: String) -> Bool {
+    guard words.first == word else { return false }
+    words.removeFirst()
+    return true
+  }
+
+  mutating func operand() -> String? {
+    guard let index = words.firstIndex(where: { !$0.hasPrefix("-") }) else { return nil }
+    return words.remove(at: index)
   }
 
   mutating func component() throws -> ComponentName {

@@ -18,6 +18,9 @@ enum AgentUsage {
       stats [--json]           processor, memory and processes of what runs
       pause COMPONENT          holds it still; resume lets it go on
       resume COMPONENT
+      deploy --recipe-dir DIR [--artifact-dir DIR] --merge NAME=VERSION… [--remove NAME]… [--watch]
+                               deploys on this device itself, beside what the service orders
+      deploy status [ID]       how it ended; deploy list shows the last ones
       teardown                 ends all components and removes everything of this agent from the kernel
 
       --config FILE            default \(AgentConfiguration.defaultPath)
@@ -90,6 +93,20 @@ enum AgentUsage {
     "resume": VerbUsage(
       operands: " COMPONENT", summary: "Lets a paused component go on.",
       example: "wherry-agent resume com.example.web"),
+    "deploy": VerbUsage(
+      operands: " [OPTION]… --merge NAME=VERSION… | --remove NAME… | status [ID] | list",
+      summary: "Deploys on this device, beside what the service orders. Needs root and `local_deployments = on`.",
+      options: [
+        ("--recipe-dir DIR", "recipes (.yaml, .yml, .json); may be given several times"),
+        ("--artifact-dir DIR", "artifacts as DIR/NAME/VERSION/FILE; may be given several times"),
+        ("--merge NAME=VERSION", "deploys it, or changes its version; 1.2.3 or a range; may be given several times"),
+        ("--remove NAME", "takes back what --merge deployed; what nothing else needs leaves the device"),
+        ("--update-config JSON|FILE", "{\"NAME\": {\"RESET\": [\"/key\"], \"MERGE\": {\"key\": 1}}}"),
+        ("--device-failure WORD", "rollback (default) or nothing"),
+        ("-w, --watch", "waits for its end; exit code 1 when that is no success"),
+        ("--json", "for programs"),
+      ],
+      example: "wherry-agent deploy --recipe-dir recipes --merge com.example.web=1.0.0 --watch"),
     "teardown": VerbUsage(
       operands: "",
       summary: "Ends all components and removes everything of this agent from the kernel; files stay. Stop it before.",

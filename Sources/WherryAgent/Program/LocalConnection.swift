@@ -57,6 +57,9 @@ final class LocalConnection {
         Output.print("connection  \(isConnected ? "connected to" : "not connected to") \(broker)")
         Output.print("generation  \(answer["generation"]?.integerValue ?? 0)")
         Output.print("status      \(answer["status"]?.stringValue ?? "nothing deployed")")
+        if let local = try answer["local"].map({ try LocalReport(JSONCursor($0)) }) {
+          Output.print("local       deployment \(local.id): \(local.status.rawValue)")
+        }
         for text in (answer["concessions"]?.arrayValue ?? []).compactMap(\.stringValue) {
           Output.print("concession  \(text)")
         }
@@ -66,13 +69,14 @@ final class LocalConnection {
 
     func components() throws {
       try ask(["request": "components"]) { answer in
-        var rows = [["NAME", "VERSION", "STATE", "RESTARTS", "PID"]]
+        var rows = [["NAME", "VERSION", "STATE", "RESTARTS", "PID", "FROM"]]
         for component in answer["components"]?.arrayValue ?? [] {
           rows.append([
             component["name"]?.stringValue ?? "", component["version"]?.stringValue ?? "",
             (component["state"]?.stringValue ?? "") + (component["paused"]?.boolValue == true ? " (paused)" : ""),
             "\(component["restarts"]?.integerValue ?? 0)",
             component["pid"]?.integerValue.map(String.init) ?? "-",
+            component["local"]?.boolValue == true ? "local" : "service",
           ])
         }
         Output.print(Self.table(rows), terminator: "")

@@ -85,6 +85,7 @@ struct DashboardPage {
       "text": component.state.rawValue, "tone": Self.tone(component.state),
       "version": component.version.description,
     ]
+    if component.isLocal { state["local"] = true }
     if component.restarts > 0 { state["restarts"] = component.restarts }
     cell["state"] = state
     return cell

@@ -49,7 +49,7 @@ enum DashboardTemplates {
     <progress max="{{total}}" value="{{done}}"></progress> {{text}}</small>\
     {{/transfers}}</td>
     {{#cells}}<td data-component="{{component}}">{{#state}}<span class="chip {{tone}}">{{text}}</span><small>\
-    {{version}}{{#restarts}} · {{.}} restarts{{/restarts}}</small>{{/state}}</td>{{/cells}}
+    {{version}}{{#local}} · local{{/local}}{{#restarts}} · {{.}} restarts{{/restarts}}</small>{{/state}}</td>{{/cells}}
     </tr>
     {{/devices}}
     </tbody>

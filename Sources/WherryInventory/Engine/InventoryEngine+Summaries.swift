@@ -14,6 +14,7 @@ extension InventoryEngine {
       failure: device.report?.failure, components: device.report?.components ?? [],
       bytesDone: device.report?.bytesDone ?? 0, bytesTotal: device.report?.bytesTotal ?? 0)
     summary.transfers = device.report?.transfers ?? []
+    summary.local = device.report?.local
     return summary
   }
 

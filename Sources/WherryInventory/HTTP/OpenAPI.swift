@@ -146,6 +146,7 @@ enum OpenAPI {
       "DeviceSummary": [
         "name", "platform", "labels", "groups", "isOnline", "lastSeen", "agentVersion", "generation",
         "reportedGeneration", "status", "failure", "components", "bytesDone", "bytesTotal", "transfers",
+        "local",
       ],
       "ComponentReference": ["component"],
       "ClaimRequest": ["device", "groups", "labels", "expiresInSeconds", "uses"],

@@ -22,6 +22,8 @@ package struct DeviceSummary: Hashable, Sendable, WireValue {
   package var bytesTotal: Int64
   /// On their way at the time of the latest report.
   package var transfers: [Transfer] = []
+  /// Of what was deployed on the device itself.
+  package var local: LocalReport?
 
   package init(
     name: DeviceName, platform: Platform, labels: [String: String], groups: [GroupName], isOnline: Bool,
@@ -54,6 +56,7 @@ package struct DeviceSummary: Hashable, Sendable, WireValue {
       ("status", (status?.rawValue).map(JSON.string)), ("failure", failure?.json),
       ("components", .array(components.map(\.json))), ("bytesDone", .integer(bytesDone)),
       ("bytesTotal", .integer(bytesTotal)), ("transfers", transfers.nonEmpty.map { .array($0.map(\.json)) }),
+      ("local", local?.json),
     ])
   }
 
@@ -76,6 +79,7 @@ package struct DeviceSummary: Hashable, Sendable, WireValue {
     bytesDone = try cursor.require("bytesDone").size()
     bytesTotal = try cursor.require("bytesTotal").size()
     transfers = try Transfer.list(cursor.optional("transfers"))
+    if let value = try cursor.optional("local") { local = try LocalReport(value) }
   }
 }
 

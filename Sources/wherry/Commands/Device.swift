@@ -102,7 +102,8 @@ enum DeviceTable {
   }
 
   static func components(_ components: [ComponentReport]) -> String {
-    components.map { "\($0.name)=\($0.version) \(state($0.state))" }.joined(separator: ", ")
+    components.map { "\($0.name)=\($0.version) \(state($0.state))\($0.isLocal ? " (local)" : "")" }
+      .joined(separator: ", ")
   }
 
   static func state(_ state: ComponentState) -> String {
@@ -137,6 +138,10 @@ enum DeviceTable {
       for transfer in device.transfers { text += "  \(DeploymentText.line(transfer))\n" }
     }
     if let failure = device.failure { text += failureText(failure) }
+    if let local = device.local {
+      text += "local deployment \(local.id): \(status(local.status))\n"
+      if let failure = local.failure { text += failureText(failure) }
+    }
     for component in device.components {
       guard let failure = component.failure else { continue }
       text += "\(component.name):\n" + failureText(failure)
