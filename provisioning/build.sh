@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the six programs in release form into OUT (default .build/wherry).
+# Builds the seven programs in release form into OUT (default .build/wherry).
 #   build.sh [OUT]             build what has changed
 #   build.sh --device [OUT]    only the device's programs
 #   build.sh --check           only look whether the Swift toolchain is there

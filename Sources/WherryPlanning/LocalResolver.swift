@@ -5,6 +5,8 @@ import WherryModel
 package struct LocalRequest: Sendable {
   /// Recipes at hand, newer than what the device knows under the same version.
   package var recipes: [CatalogEntry] = []
+  /// Artifacts of theirs that lie on this device; others are fetched from where the recipe says.
+  package var files: Set<Digest> = []
   package var merge: [ComponentName: VersionRequirement] = [:]
   package var remove: Set<ComponentName> = []
   package var configurations: [ComponentName: ConfigurationUpdate] = [:]
@@ -92,6 +94,7 @@ package enum LocalResolver {
   private struct Known {
     private var planned: [Key: LocalComponent] = [:]
     private let catalog: Catalog
+    private let files: Set<Digest>
     let entries: [CatalogEntry]
 
     private struct Key: Hashable {
@@ -118,6 +121,7 @@ package enum LocalResolver {
       }
       entries = recipes + planned.values.map(Self.entry)
       catalog = Catalog(entries: recipes)
+      files = request.files
     }
 
     /// As much of a recipe as resolving needs.
@@ -136,8 +140,13 @@ package enum LocalResolver {
       if let known = planned[Key(name: name, version: version)] { return known }
       var images: [String: PlannedImage] = [:]
       for image in planned.values.compactMap(\.planned.image) { images[image.reference] = image }
+      var component = try PlanComposer.component(
+        name, version, [], catalog: catalog, platform: platform, images: images)
+      for index in component.artifacts.indices where files.contains(component.artifacts[index].digest) {
+        component.artifacts[index].source = PlannedArtifact.localSource
+      }
       return LocalComponent(
-        planned: try PlanComposer.component(name, version, [], catalog: catalog, platform: platform, images: images),
+        planned: component,
         requirements: catalog[name, version]?.dependencies.mapValues(\.requirement) ?? [:])
     }
   }

@@ -152,7 +152,7 @@ package enum PlanComposer {
       }
       var entry = PlannedArtifact(
         fileName: artifact.fileName, digest: digest, size: size,
-        source: scheme == "https" ? artifact.uri : scheme == "local" ? PlannedArtifact.localSource : "wherry:")
+        source: scheme == "https" ? artifact.uri : "wherry:")
       entry.unarchive = artifact.unarchive
       entry.read = artifact.read
       entry.execute = artifact.execute

@@ -22,8 +22,8 @@ package struct ResolutionFailure: Error, Hashable, Sendable, CustomStringConvert
 
 /// Chooses one version of every component that is wanted, directly or through dependencies: the newest that lets
 /// everybody be satisfied, decided for wanted components first, by name. Equal inputs give equal answers. SOFT
-/// dependencies are resolved as HARD ones are; they differ on the device only. `isLocal` = on a device, where recipes lie
-/// in a directory.
+/// dependencies are resolved as HARD ones are; they differ on the device only. `isLocal` = on a device, whose recipes
+/// lie in a directory.
 package enum Resolver {
   package static func resolve(
     roots: [RootRequirement], catalog: Catalog, platform: Platform, isLocal: Bool = false

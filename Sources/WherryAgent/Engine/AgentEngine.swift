@@ -124,6 +124,8 @@ package final class AgentEngine {
 
   /// Adopts what runs, resumes what was under way, and only then looks for the broker: components do not wait for it.
   package func start() {
+    // Whoever put it there has heard no answer, and begins anew.
+    discard([paths.staged])
     let adopted = adoptWorkloads()
     inbox.append(.started(alive: adopted.alive, ended: adopted.ended, bootID: bootID))
     drain()

@@ -29,6 +29,7 @@ struct LocalDeployment {
     var folder = RecipeFolder(configuration, options)
     var request = LocalRequest()
     request.recipes = try folder.load()
+    request.files = Set(folder.files.keys)
     request.merge = options.merge
     request.remove = options.remove
     request.configurations = updates
@@ -74,7 +75,9 @@ struct LocalDeployment {
     do {
       local = try LocalResolver.resolve(request, service: service, local: known, platform: HostPlatform.current())
     } catch { throw Self.unresolvable(error) }
-    try stage(local, folder)
+    let staged = try stage(local, folder)
+    // The agent has moved away what it took.
+    defer { for path in staged { unlink(path) } }
     let basis = context["basis"]?.stringValue.flatMap { Digest($0) }
     var id: String?
     let wanted = LocalDeploymentRequest(basis: basis, local: local, policy: options.policy).json
@@ -103,17 +106,40 @@ struct LocalDeployment {
   }
 
   /// Copies what the agent does not have yet to where it takes it from: on its own file system, whole and on the disk.
-  private func stage(_ local: LocalSet, _ folder: RecipeFolder) throws {
-    var done: Set<Digest> = []
-    for component in local.components.values {
-      for artifact in component.planned.artifacts where artifact.source == PlannedArtifact.localSource {
-        guard let source = folder.files[artifact.digest], done.insert(artifact.digest).inserted,
-          !Files.exists(paths.blob(artifact.digest))
-        else { continue }
-        try Files.makeDirectory(paths.staged, mode: 0o700)
-        try Self.copy(source, to: paths.stagedBlob(artifact.digest), artifact)
-      }
+  /// Gives the copies' paths.
+  private func stage(_ local: LocalSet, _ folder: RecipeFolder) throws -> [String] {
+    var missing: [Digest: PlannedArtifact] = [:]
+    for artifact in local.components.values.flatMap(\.planned.artifacts)
+    where artifact.source == PlannedArtifact.localSource && folder.files[artifact.digest] != nil
+      && !Files.exists(paths.blob(artifact.digest))
+    {
+      missing[artifact.digest] = artifact
     }
+    try checkSpace(missing.values.reduce(0) { $0 + $1.size })
+    var staged: [String] = []
+    do {
+      for (digest, artifact) in missing.sorted(by: { $0.key < $1.key }) {
+        guard let source = folder.files[digest] else { continue }
+        try Files.makeDirectory(paths.staged, mode: 0o700)
+        try Self.copy(source, to: paths.stagedBlob(digest), artifact)
+        staged.append(paths.stagedBlob(digest))
+      }
+    } catch {
+      for path in staged { unlink(path) }
+      throw error
+    }
+    return staged
+  }
+
+  private func checkSpace(_ bytes: Int64) throws {
+    guard bytes > 0, let disk = Files.diskSpace(paths.root) else { return }
+    let headroom = configuration.downloads.diskHeadroom ?? DownloadLimits.headroom(of: disk.total)
+    guard bytes > disk.free - headroom else { return }
+    throw Failure(
+      .space, code: "space.short",
+      message: "the artifacts need \(ByteCount.readable(bytes)) under \(paths.root), where "
+        + "\(ByteCount.readable(disk.free)) are free and \(ByteCount.readable(headroom)) have to stay so",
+      remedy: "free some space")
   }
 
   private static func copy(_ source: String, to target: String, _ artifact: PlannedArtifact) throws {

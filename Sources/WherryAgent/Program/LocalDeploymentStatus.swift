@@ -8,6 +8,7 @@ struct LocalDeploymentStatus {
   private let commands: LocalConnection.Commands
   private let asJSON: Bool
   private static let lookMicroseconds: UInt32 = 250_000
+  private static let patienceMilliseconds: Int64 = 300_000
 
   init(_ commands: LocalConnection.Commands, asJSON: Bool) {
     self.commands = commands
@@ -36,19 +37,23 @@ struct LocalDeploymentStatus {
     return Self.exitCode(report)
   }
 
-  /// Until it has ended.
+  /// Until it has ended. The agent may be away for a while: a component's `bootstrap` may want it started again.
   func watch(_ id: String) throws -> Int32 {
+    let clock = SystemClock()
     var told: DeploymentStatus?
+    var seen = clock.now
     while true {
-      // The agent may be starting itself again, as a component's `bootstrap` wants it.
-      let found = try? find(id)
-      if let report = found {
+      do {
+        guard let report = try find(id) else { throw unknown(id) }
+        seen = clock.now
         if report.status.isTerminal {
           print(report)
           return Self.exitCode(report)
         }
         if report.status != told, !asJSON { Output.print("\(report.id)  \(report.status.rawValue)") }
         told = report.status
+      } catch {
+        guard clock.now.milliseconds(since: seen) < Self.patienceMilliseconds else { throw error }
       }
       usleep(Self.lookMicroseconds)
     }

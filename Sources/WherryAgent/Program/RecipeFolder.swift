@@ -196,7 +196,6 @@ struct RecipeFolder {
     }
     files[digest] = path
     var result = artifact
-    result.uri = PlannedArtifact.localSource + artifact.fileName
     result.digest = digest
     result.size = size
     return result
