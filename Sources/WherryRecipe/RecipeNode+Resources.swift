@@ -44,7 +44,7 @@ extension RecipeNode {
     limit.writeBytes = fields["Write"]?.bytesPerSecond()
     limit.readOperations = fields["ReadOperations"]?.integer(1...1_000_000_000).map(Int64.init)
     limit.writeOperations = fields["WriteOperations"]?.integer(1...1_000_000_000).map(Int64.init)
-    if limit == DiskLimit(device: limit.device) {
+    if !keys.dropFirst().contains(where: fields.has) {
       report("this limits nothing", "give Read or Write, such as 10MiB for each second, or ReadOperations")
     }
     return limit

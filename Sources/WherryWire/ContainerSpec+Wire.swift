@@ -128,7 +128,7 @@ extension Resources: WireValue {
       ("pids", pids.map(JSON.int)), ("processors", processors.map(JSON.string)),
       ("swapBytes", swapBytes.map(JSON.integer)), ("diskWeight", diskWeight.map(JSON.int)),
       ("diskLimits", diskLimits.nonEmpty.map { .array($0.map(\.json)) }),
-      ("hugePages", hugePages.nonEmpty.map { .object(.init(uniqueKeysWithValues: $0.map(Self.hugePagesMember))) }),
+      ("hugePages", hugePages.nonEmpty.map { .array($0.sorted { $0.key < $1.key }.map(Self.hugePages)) }),
     ])
   }
 
@@ -141,16 +141,15 @@ extension Resources: WireValue {
     diskWeight = try cursor.optional("diskWeight")?.count()
     diskLimits =
       try cursor.optional("diskLimits")?.list { (element) throws(JSONShapeError) in try DiskLimit(element) } ?? []
-    for (name, bytes) in try cursor.optional("hugePages")?.object() ?? [:] {
-      guard let size = HugePageSize.bytes(name) else { throw bytes.fail("there are no pages of that size") }
-      hugePages[size] = try bytes.size()
+    for pages in try cursor.optional("hugePages")?.array() ?? [] {
+      hugePages[try pages.require("size").size()] = try pages.require("bytes").size()
     }
   }
 }
 
 extension Resources {
-  fileprivate static func hugePagesMember(_ size: Int64, _ bytes: Int64) -> (String, JSON) {
-    (HugePageSize.name(size), .integer(bytes))
+  fileprivate static func hugePages(_ size: Int64, _ bytes: Int64) -> JSON {
+    ["size": .integer(size), "bytes": .integer(bytes)]
   }
 }
 

@@ -61,6 +61,12 @@ extension OnRealParts.StoryTests {
     ]).output
     #expect(screen.contains("a terminal of vt100") && screen.contains("1000"), "\(screen)")
 
+    let deaf = try Command.run(["wherry-agent", "attach"] + agent)
+    #expect(deaf.status == 1 && deaf.error.contains("Stdin: true"), "\(deaf.text)")
+    let interrupt = ["/usr/bin/timeout", "--preserve-status", "--signal", "INT", "1"]
+    let attach = [Command.program("wherry-agent"), "attach", "--no-stdin"] + agent
+    #expect(try Command.run(interrupt + attach).status == 0)
+
     let stats = try fleet.succeed(["wherry-agent", "stats", "--config", fleet.configuration("kiosk-1")]).output
     let row = try #require(stats.split(separator: "\n").first { $0.hasPrefix("com.example.web") }, "\(stats)")
     #expect(row.contains("iB") && row.contains("%"), "\(stats)")

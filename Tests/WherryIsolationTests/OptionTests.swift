@@ -93,7 +93,7 @@ import WherryTestSupport
       return
     }
     #expect(step.contains("there-is-no-such-profile"))
-    spec.id = "b.run"
+    spec = bench.container("b.run", spec.arguments)
     spec.appArmorProfile = "unconfined"
     #expect(try bench.run(spec).output == ["unconfined"])
   }

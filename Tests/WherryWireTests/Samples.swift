@@ -55,6 +55,13 @@ enum Samples {
     container.resources.processors = "0-1"
     container.resources.swapBytes = 1 << 20
     container.resources.diskWeight = 50
+    container.resources.hugePages = [2 << 20: 4 << 20]
+    var disk = DiskLimit(device: "/dev/sda")
+    disk.readBytes = 1 << 20
+    disk.writeOperations = 100
+    container.resources.diskLimits = [disk, DiskLimit()]
+    container.clocks = ClockOffsets(monotonic: -1500, boot: 3)
+    container.hasInput = true
     container.egress = [EgressRule(network: IPNetwork("10.0.0.0/8"), port: 443, transport: .tcp)]
     container.capabilitiesAdded = ["NET_ADMIN"]
     container.capabilitiesDropped = ["CHOWN"]
