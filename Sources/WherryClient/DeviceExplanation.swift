@@ -23,14 +23,13 @@ package struct DeviceExplanation {
     sentences += deployments.compactMap(waiting)
     sentences += order
     sentences += device.components.compactMap(trouble)
-    sentences += localDeployment
     if sentences.isEmpty {
       sentences.append(
         device.generation.rawValue == 0
           ? "\(device.name) is online and was never told to run anything; deploy to it or to a group of it"
           : "\(device.name) is online and runs what it was told, generation \(device.generation)")
     }
-    return sentences
+    return sentences + localDeployment
   }
 
   private var offline: String {

@@ -48,6 +48,23 @@ import WherryWire
     #expect(why(device(nil, generation: 0, reported: 0))[0].contains("was never told to run anything"))
   }
 
+  @Test func whatWasDeployedOnTheDeviceItselfIsSaid() {
+    var component = ComponentReport(name: web, version: Version(1, 0, 0), state: .running)
+    component.isLocal = true
+    var device = device(components: [component])
+    device.local = LocalReport(id: "3.1", status: .committed)
+    #expect(why(device).last == "deployed on the device itself, not by this service: com.example.web")
+    #expect(why(device).count == 2)
+    let explanation = DeviceExplanation(device: device, deployments: [], now: now)
+    #expect(explanation.sentences(of: web).contains { $0.contains("deployed on the device itself") })
+    device.local = LocalReport(
+      id: "3.2", status: .rolledBack, failure: Failure(.start, code: "component.exited", message: "it ended"))
+    #expect(why(device).last?.contains("local deployment 3.2, made on the device itself, failed") == true)
+    #expect(why(device).last?.contains("it ended") == true)
+    device.local = LocalReport(id: "3.3", status: .superseded)
+    #expect(why(device).last?.contains("gave way to a newer order") == true)
+  }
+
   @Test func whoIsAwayIsSaidToBeSoSinceWhen() {
     let sentence = why(device(isOnline: false))[0]
     #expect(sentence.contains("is offline since 1970-01-01 00:41:40Z, 2 h 5 min ago"), "\(sentence)")
