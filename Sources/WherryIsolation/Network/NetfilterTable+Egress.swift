@@ -1,9 +1,9 @@
 import Glibc
 import WherryModel
 
-/// What comes to workloads from beyond the bridge, and what restricted ones may reach there. Each of these has a chain of
-/// its own, to which a map leads from its address, so that coming and going touches nobody else's rules. Neighbours on
-/// the bridge are not filtered: their packets never come as far as this.
+/// What comes to workloads from beyond the bridge, and what restricted ones may reach there. Each of these has a chain
+/// of its own, to which a map leads from its address, so that coming and going touches nobody else's rules. Neighbours
+/// on the bridge are not filtered: their packets never come as far as this.
 extension NetfilterTable {
   private static let egressMap = "egress"
   private static let egressIdentifier: UInt32 = 2

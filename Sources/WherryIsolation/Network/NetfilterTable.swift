@@ -1,9 +1,9 @@
 import Glibc
 import WherryModel
 
-/// The agent's own nftables table, one for each family of addresses: translation for its subnet and its published ports.
-/// Written as one transaction, so there is never half of it; a port is one element of a map, added and removed without
-/// touching a rule.
+/// The agent's own nftables table, one for each family of addresses: translation for its subnet and its published
+/// ports. Written as one transaction, so there is never half of it; a port is one element of a map, added and removed
+/// without touching a rule.
 final class NetfilterTable {
   private static let subsystem: UInt16 = 10
   private static let mapName = "ports"

@@ -37,7 +37,7 @@ struct SocketName {
 
   init(_ family: IPFamily, _ address: IPAddress?, port: UInt16) {
     let place = address?.bytes ?? [UInt8](repeating: 0, count: family.byteCount)
-    // struct sockaddr_in and sockaddr_in6: family, port, then the address; of IPv6 behind the flow and before the scope.
+    // struct sockaddr_in and sockaddr_in6: family, port, then the address; of IPv6 after the flow, before the scope.
     let start = NetlinkMessage.native(sa_family_t(family.number)) + NetlinkMessage.big(port)
     let zeros = [UInt8](repeating: 0, count: 8)
     bytes = family == .v4 ? start + place + zeros : start + zeros[..<4] + place + zeros[..<4]
