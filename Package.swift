@@ -37,9 +37,10 @@ let package = Package(
     .target(name: "CDecompress", linkerSettings: [.linkedLibrary("isal"), .linkedLibrary("zstd")]),
 
     // L1: the pure core. No I/O, clocks, randomness or Foundation.
+    .target(name: "WherryDocker", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
     .target(
       name: "WherryRecipe",
-      dependencies: ["WherryJSON", "WherryModel", .product(name: "Yams", package: "Yams")],
+      dependencies: ["WherryJSON", "WherryModel", "WherryDocker", .product(name: "Yams", package: "Yams")],
       swiftSettings: strict),
     .target(name: "WherryPlanning", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
     .target(name: "WherryWire", dependencies: ["WherryJSON", "WherryModel"], swiftSettings: strict),
@@ -87,8 +88,8 @@ let package = Package(
     .target(
       name: "WherryAgent",
       dependencies: [
-        "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto",
-        "WherrySQLite", "WherryMQTT", "WherryIsolation",
+        "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryDocker",
+        "WherryCrypto", "WherrySQLite", "WherryMQTT", "WherryIsolation",
       ],
       swiftSettings: strict),
 
@@ -120,6 +121,10 @@ let package = Package(
     .executableTarget(
       name: "wherry-oci", dependencies: ["WherryJSON", "WherryModel", "WherryIsolation", "CIsolation"],
       swiftSettings: strict),
+    // `docker` for the scripts of components.
+    .executableTarget(
+      name: "wherry-docker", dependencies: ["WherryJSON", "WherryModel", "WherryDocker", "CIsolation"],
+      swiftSettings: strict),
     // One per workload, so its memory counts: static, and without the Swift runtime that SwiftPM links even into C.
     .executableTarget(
       name: "wherry-shim", dependencies: ["CIsolation"], cSettings: [.define("_GNU_SOURCE")],
@@ -144,6 +149,7 @@ let tests: [(String, [Target.Dependency])] = [
   ("WherryLifecycle", ["WherryJSON", "WherryModel", "WherryPlanning", "WherryWire"]),
   ("WherryRollout", ["WherryJSON", "WherryModel", "WherryWire"]),
   ("WherryWire", ["WherryJSON", "WherryModel"]),
+  ("WherryDocker", ["WherryJSON", "WherryModel"]),
   ("WherryCrypto", ["WherryModel"]),
   ("WherrySQLite", []),
   ("WherryDatabase", ["WherryJSON", "WherryModel", "WherryRollout", "WherryWire"]),
@@ -158,8 +164,8 @@ let tests: [(String, [Target.Dependency])] = [
   (
     "WherryAgent",
     [
-      "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto", "WherrySQLite",
-      "WherryIsolation", "CFaultDisk",
+      "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryDocker", "WherryCrypto",
+      "WherrySQLite", "WherryIsolation", "CFaultDisk",
     ]
   ),
   (

@@ -67,7 +67,7 @@ lean+=(-Xswiftc -use-ld=gold -Xswiftc -Xfrontend -Xswiftc -function-sections -Xc
   -Xlinker --no-export-dynamic -Xlinker "--section-ordering-file=$root/provisioning/agent.order")
 build_device() {
   local program
-  for program in wherry-agent wherry-fetch wherry-recipe wherry-oci; do build device "$program" "${lean[@]}"; done
+  for program in wherry-agent wherry-fetch wherry-recipe wherry-oci wherry-docker; do build device "$program" "${lean[@]}"; done
   # The shim is C alone: linked by the package manager it would carry the Swift runtime, once for every workload.
   gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Os -ffunction-sections -Wl,--gc-sections -static -s \
     -I Sources/CIsolation/include -o "$out/wherry-shim.new" Sources/wherry-shim/*.c Sources/CIsolation/*.c

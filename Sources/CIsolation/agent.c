@@ -63,13 +63,17 @@ int wherry_listen(const char *directory, const char *name) {
 
 int wherry_connect(const char *directory, const char *name) { return at_socket(directory, name, connect); }
 
-static int spawn(const char *shim, const char *directory, const int from[3], int *pid) {
+static int spawn(const char *shim, const char *directory, const int from[3], const int *streams, int *pid) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attributes);
-  // A person's process has the person's.
-  if (strcmp(directory, "=") != 0) {
+  // A person's process has the person's, and a container that was started from a script may have its caller's.
+  for (int i = 0; streams && i < 3; i++) {
+    if (streams[i] >= 0) posix_spawn_file_actions_adddup2(&actions, streams[i], i);
+    else posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
+  }
+  if (!streams && strcmp(directory, "=") != 0) {
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
     posix_spawn_file_actions_adddup2(&actions, 0, 1);
     posix_spawn_file_actions_adddup2(&actions, 0, 2);
@@ -93,14 +97,17 @@ static int spawn(const char *shim, const char *directory, const int from[3], int
   posix_spawnattr_setsigdefault(&attributes, &signals);
   // A session of its own: what the terminal or the service manager tells the agent's group is not for workloads.
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-  char *arguments[] = {"wherry-shim", (char *)directory, NULL}, *environment[] = {NULL};
+  char place[4096];
+  snprintf(place, sizeof place, "%s%s", streams ? "=" : "", directory);
+  char *arguments[] = {"wherry-shim", place, NULL}, *environment[] = {NULL};
   int error = posix_spawn(pid, shim, &actions, &attributes, arguments, environment);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   return error;
 }
 
-int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, int *pid) {
+int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, const int *streams,
+                      int *pid) {
   int pair[2], file = wherry_open_program(shim);
   if (file < 0) return -1;
   // The descriptor of this process, not the child's own, which is closed before it executes anything.
@@ -112,7 +119,7 @@ int wherry_spawn_shim(const char *shim, const char *directory, int program, int 
     errno = error;
     return -1;
   }
-  error = spawn(path, directory, (int[]){pair[1], program, listener}, pid);
+  error = spawn(path, directory, (int[]){pair[1], program, listener}, streams, pid);
   close(file);
   close(pair[1]);
   if (error == 0 && fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) error = errno;
@@ -120,6 +127,46 @@ int wherry_spawn_shim(const char *shim, const char *directory, int program, int 
   close(pair[0]);
   errno = error;
   return -1;
+}
+
+union passed {
+  struct cmsghdr header;  // aligns
+  char bytes[CMSG_SPACE(WHERRY_PASSED_MAXIMUM * sizeof(int))];
+};
+
+ssize_t wherry_send_with(int socket, const void *bytes, size_t count, const int *descriptors, uint32_t passed) {
+  if (passed > WHERRY_PASSED_MAXIMUM) return errno = EINVAL, -1;
+  struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+  union passed control = {0};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (passed > 0) {
+    message.msg_control = &control;
+    message.msg_controllen = CMSG_SPACE(passed * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(passed * sizeof(int));
+    memcpy(CMSG_DATA(header), descriptors, passed * sizeof(int));
+  }
+  return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+ssize_t wherry_receive_with(int socket, void *bytes, size_t count, int *descriptors, uint32_t *passed) {
+  struct iovec part = {.iov_base = bytes, .iov_len = count};
+  union passed control = {0};
+  struct msghdr message = {
+    .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  *passed = 0;
+  ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (received < 0) return received;
+  // What does not fit the kernel has closed.
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    uint32_t found = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(descriptors, CMSG_DATA(header), found * sizeof(int));
+    *passed = found;
+  }
+  return received;
 }
 
 uint32_t wherry_major(uint64_t device) { return major(device); }

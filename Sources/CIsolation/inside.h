@@ -18,3 +18,5 @@ int wherry_open_target(const char *path, int is_directory);
 /// Below /proc, for writing: in a procfs, and in nothing that was mounted over a part of it.
 int wherry_open_proc(const char *path);
 int wherry_is_null_device(int fd);
+/// open_tree(2) with OPEN_TREE_CLONE; `exactly`: no link is followed on the way.
+int wherry_clone_tree(const char *path, int exactly, unsigned flags);

@@ -78,9 +78,20 @@ static int set_attributes(int fd, uint64_t set, int recursively) {
   return change_mount(fd, &attributes, recursively);
 }
 
+int wherry_clone_tree(const char *path, int exactly, unsigned flags) {
+  flags |= OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+  if (!exactly) return open_tree(AT_FDCWD, path, flags);
+  int place = open_exactly(path, 0);
+  if (place < 0) return -1;
+  int tree = open_tree(place, "", flags | AT_EMPTY_PATH);
+  int error = errno;
+  close(place);
+  errno = error;
+  return tree;
+}
+
 static int open_tree_into_slot(const struct wherry_op *op) {
-  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (op->numbers[1] ? 0 : AT_RECURSIVE);
-  int fd = open_tree(AT_FDCWD, wherry_string(op, 1), flags);
+  int fd = wherry_clone_tree(wherry_string(op, 1), op->numbers[3] != 0, op->numbers[1] ? 0 : AT_RECURSIVE);
   if (fd < 0) return errno;
   int error = dup3(fd, WHERRY_FD_SLOTS + op->numbers[0], O_CLOEXEC) < 0 ? errno : 0;
   close(fd);

@@ -3,6 +3,7 @@
 // right over mounts, network or names (user_namespaces(7), "Interaction of user namespaces and other types of
 // namespaces"). Files keep their numbers on the disk, by mapped mounts (mount_setattr(2), "ID-mapped mounts").
 #include "CIsolation.h"
+#include "inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,7 @@ static int map(int tree, int namespace, int recursively) {
 
 static int open_mapped_tree(const struct wherry_op *op) {
   int is_flat = op->numbers[2] & 1, is_must = op->numbers[2] & 2;
-  int tree = open_tree(AT_FDCWD, wherry_string(op, 1), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  int tree = wherry_clone_tree(wherry_string(op, 1), op->numbers[3] != 0, AT_RECURSIVE);
   if (tree < 0) return errno;
   int error = map(tree, WHERRY_FD_SLOTS + op->numbers[1], !is_flat);
   // Some file systems cannot, and some mounts are mapped already: then it is given as it is.

@@ -22,8 +22,8 @@ enum LaunchOperation: Hashable, Sendable {
   case loopbackUp
   case propagation(Propagation)
   case overlay(mountPoint: String, options: String)
-  /// `alone`: without what is mounted below it.
-  case openTree(path: String, slot: Int, alone: Bool = false)
+  /// `alone`: without what is mounted below it; `isExact`: no link on the way is followed.
+  case openTree(path: String, slot: Int, alone: Bool = false, isExact: Bool = false)
   case pivotRoot(String)
   case mount(
     type: String, target: String, MountAttributes, onlyIfThere: Bool, options: [String], followsLinks: Bool = false)
@@ -56,7 +56,8 @@ enum LaunchOperation: Hashable, Sendable {
   // For a user namespace of its own.
   /// As `openTree`, with its users mapped by the user namespace in another slot; `isFlat`: those of mounts below it are
   /// not; `isMust`: or not at all.
-  case mappedTree(path: String, slot: Int, users: Int, isFlat: Bool = false, isMust: Bool = false)
+  case mappedTree(
+    path: String, slot: Int, users: Int, isFlat: Bool = false, isMust: Bool = false, isExact: Bool = false)
   /// Whose the files are that are made from now on, in the host's numbers.
   case fileUser(UInt32)
   case ownStreams(user: UInt32, group: UInt32)
@@ -218,11 +219,12 @@ extension LaunchOperation {
     case .treePropagation(let path, let flags): Encoded(WHERRY_OP_TREE_PROPAGATION, [path], numbers: [flags])
     case .propagation(let kind): Encoded(WHERRY_OP_PROPAGATION, numbers: [kind.rawValue])
     case .overlay(let mountPoint, let options): Encoded(WHERRY_OP_OVERLAY, [mountPoint, options])
-    case .openTree(let path, let slot, let alone):
-      Encoded(WHERRY_OP_OPEN_TREE, [path], numbers: [Int64(slot), alone ? 1 : 0])
-    case .mappedTree(let path, let slot, let users, let isFlat, let isMust):
+    case .openTree(let path, let slot, let alone, let isExact):
+      Encoded(WHERRY_OP_OPEN_TREE, [path], numbers: [Int64(slot), alone ? 1 : 0, 0, isExact ? 1 : 0])
+    case .mappedTree(let path, let slot, let users, let isFlat, let isMust, let isExact):
       Encoded(
-        WHERRY_OP_MAPPED_TREE, [path], numbers: [Int64(slot), Int64(users), (isFlat ? 1 : 0) | (isMust ? 2 : 0)])
+        WHERRY_OP_MAPPED_TREE, [path],
+        numbers: [Int64(slot), Int64(users), (isFlat ? 1 : 0) | (isMust ? 2 : 0), isExact ? 1 : 0])
     case .pivotRoot(let path): Encoded(WHERRY_OP_PIVOT_ROOT, [path])
     case .mount(let type, let target, let attributes, let onlyIfThere, let options, let followsLinks):
       Encoded(

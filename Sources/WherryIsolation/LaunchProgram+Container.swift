@@ -15,9 +15,10 @@ extension LaunchProgram {
     for mount in spec.mounts + context.files {
       let slot = newSlot()
       if let userSlot, !context.files.contains(mount) {
-        add("open \(mount.source)", .mappedTree(path: mount.source, slot: slot, users: userSlot))
+        add(
+          "open \(mount.source)", .mappedTree(path: mount.source, slot: slot, users: userSlot, isExact: mount.isExact))
       } else {
-        add("open \(mount.source)", .openTree(path: mount.source, slot: slot))
+        add("open \(mount.source)", .openTree(path: mount.source, slot: slot, isExact: mount.isExact))
       }
       attachments.append((slot, mount))
     }

@@ -97,7 +97,10 @@ package final class WorkloadHost {
 
   /// Returns as soon as the shim is spawned: `.started` or `.failedToStart` comes over the link.
   /// `identity` is stored beside the workload for `adopt()`. Let go of a workload before starting the same id again.
-  package func start(_ spec: WorkloadSpec, identity: String) throws(Failure) -> WorkloadLink {
+  /// `streams`: input, output and errors, -1 = none, in place of a log.
+  package func start(
+    _ spec: WorkloadSpec, identity: String, streams: [Int32]? = nil
+  ) throws(Failure) -> WorkloadLink {
     try WorkloadCheck.check(spec)
     try refuseIfAlive(spec.id)
     if !isLeaving(spec.id) { letGo(spec.id) }
@@ -110,7 +113,7 @@ package final class WorkloadHost {
     }
     let directory = directory(of: spec.id)
     do throws(Failure) {
-      return try startFresh(spec, identity: identity, in: directory)
+      return try startFresh(spec, identity: identity, in: directory, streams)
     } catch {
       letGo(spec.id)
       throw error
@@ -132,7 +135,7 @@ package final class WorkloadHost {
   }
 
   private func startFresh(
-    _ spec: WorkloadSpec, identity: String, in directory: WorkloadDirectory
+    _ spec: WorkloadSpec, identity: String, in directory: WorkloadDirectory, _ streams: [Int32]?
   ) throws(Failure) -> WorkloadLink {
     try write(spec, directory.path, Files.makeDirectories(directory.path, mode: 0o700))
     try write(spec, directory.path, directory.prepare(identity: identity))
@@ -151,7 +154,7 @@ package final class WorkloadHost {
     guard listener >= 0 else { throw Self.cannot("listen on ctl.sock in \(directory.path)", spec.id, errno) }
     defer { close(listener) }
     let link = try spawn(
-      spec.id, LaunchProgram.build(spec, context).bytes, directory: directory, listener: listener)
+      spec.id, LaunchProgram.build(spec, context).bytes, directory: directory, listener: listener, streams: streams)
     // Last: whatever moment the agent dies at, the next one knows whether there was a shim.
     let error = directory.markLaunched()
     guard error == 0 else {
@@ -165,7 +168,8 @@ package final class WorkloadHost {
 
   /// Without a directory: one more process in a running workload, with nothing to write down.
   func spawn(
-    _ id: String, _ program: [UInt8], directory: WorkloadDirectory?, listener: Int32, keepsStreams: Bool = false
+    _ id: String, _ program: [UInt8], directory: WorkloadDirectory?, listener: Int32, keepsStreams: Bool = false,
+    streams: [Int32]? = nil
   ) throws(Failure) -> WorkloadLink {
     let file = wherry_memory_file("wherry-program")
     guard file >= 0 else { throw Self.cannot("make a memory file", id, errno) }
@@ -173,8 +177,10 @@ package final class WorkloadHost {
     let error = Files.write(program, to: file)
     guard error == 0 else { throw Self.cannot("write the launch program", id, error) }
     var pid: Int32 = 0
-    let link = wherry_spawn_shim(
-      configuration.shimPath, directory?.path ?? (keepsStreams ? "=" : "-"), file, listener, &pid)
+    let place = directory?.path ?? (keepsStreams ? "=" : "-")
+    let link =
+      streams.map { wherry_spawn_shim(configuration.shimPath, place, file, listener, $0, &pid) }
+      ?? wherry_spawn_shim(configuration.shimPath, place, file, listener, nil, &pid)
     guard link >= 0 else { throw Self.cannot("start \(configuration.shimPath)", id, errno) }
     let shim = ShimProcess(pid: pid)
     guard let directory else {

@@ -75,6 +75,8 @@ package struct WorkloadMount: Hashable, Sendable {
   package var source: String
   package var target: String
   package var readOnly: Bool
+  /// Containers only: no link on the way to the source is followed, as where others may lay one.
+  package var isExact = false
   package init(source: String, target: String, readOnly: Bool = false) {
     self.source = source
     self.target = target

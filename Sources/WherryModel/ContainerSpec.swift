@@ -51,7 +51,7 @@ package struct ContainerSpec: Hashable, Sendable {
 
   /// Those that mean as much in a user namespace that owns no other namespace (capabilities(7)). In a network of its
   /// own a container's low ports are open to all its users.
-  private static let capabilitiesOverOwnUsers: Set<String> = [
+  package static let capabilitiesOverOwnUsers: Set<String> = [
     "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
     "SYS_CHROOT", "SYS_PTRACE",
   ]

@@ -27,9 +27,10 @@ package struct Plan: Hashable, Sendable {
     for component in components {
       blobs.insert(component.recipe)
       blobs.formUnion(component.artifacts.map(\.digest))
-      guard let image = component.image else { continue }
-      blobs.insert(image.manifest)
-      blobs.formUnion(image.layers.map(\.digest))
+      for image in component.allImages {
+        blobs.insert(image.manifest)
+        blobs.formUnion(image.layers.map(\.digest))
+      }
     }
     return blobs
   }
@@ -71,12 +72,17 @@ package struct PlannedComponent: Hashable, Sendable {
   /// Both present on container components, both absent on process components.
   package var container: ContainerSpec?
   package var image: PlannedImage?
+  /// Those that the recipe lists as artifacts, in its order: its scripts may run them (`docker run`).
+  package var images: [PlannedImage] = []
   package var configuration: ConfigurationUpdate = ConfigurationUpdate()
   package init(name: ComponentName, version: Version, recipe: Digest) {
     self.name = name
     self.version = version
     self.recipe = recipe
   }
+
+  /// Everything of it that consists of layers.
+  package var allImages: [PlannedImage] { [image].compactMap { $0 } + images }
 }
 
 /// Applied on the device: RESET paths are dropped, then the recipe's defaults fill what is missing, then MERGE.

@@ -49,6 +49,15 @@ package struct Manifest: Hashable, Sendable {
   /// Present on container components only.
   package var container: ContainerSpec?
   package init() {}
+
+  /// All that it needs, each once, as the recipe writes them.
+  package var images: [String] {
+    var images: [String] = []
+    for image in [container?.image].compactMap({ $0 }) + artifacts.compactMap(\.image) where !images.contains(image) {
+      images.append(image)
+    }
+    return images
+  }
 }
 
 package struct Lifecycle: Hashable, Sendable {
@@ -129,5 +138,12 @@ package struct Artifact: Hashable, Sendable {
   package var fileName: String {
     let path = uri.split(separator: ":", maxSplits: 1).last.map(String.init) ?? uri
     return path.split(separator: "/").last.map(String.init) ?? path
+  }
+
+  /// Of `docker:` and `oci:`: the reference behind the scheme. Images are kept as layers, and are no files.
+  package var image: String? {
+    let parts = uri.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2, ["docker", "oci"].contains(parts[0].lowercased()) else { return nil }
+    return String(parts[1].hasPrefix("//") ? parts[1].dropFirst(2) : parts[1])
   }
 }

@@ -19,7 +19,18 @@ extension PlanChecker {
     case (_?, nil): problems.append("its image was not pinned to a digest")
     case (nil, _?): problems.append("it has an image but no container")
     }
+    problems += imageArtifacts(component.images)
     return problems.map { "\(component.name) \(component.version): \($0)" }
+  }
+
+  private static func imageArtifacts(_ images: [PlannedImage]) -> [String] {
+    if images.count > imagesMaximum { return ["it has \(images.count) images, more than \(imagesMaximum)"] }
+    var problems = images.flatMap(image)
+    var references: Set<String> = []
+    for image in images where !references.insert(image.reference).inserted {
+      problems.append("two of its images are named \(image.reference)")
+    }
+    return problems
   }
 
   private static func lifecycle(_ component: PlannedComponent) -> [String] {

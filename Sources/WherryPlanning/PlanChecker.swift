@@ -6,6 +6,7 @@ package enum PlanChecker {
   package static let componentsMaximum = 1_000
   package static let layersMaximum = 127
   package static let artifactsMaximum = 1_000
+  package static let imagesMaximum = 100
   /// One blob: 1 TiB. All blobs of a plan stay far below what an Int64 holds.
   package static let blobBytesMaximum: Int64 = 1 << 40
   static let scriptBytesMaximum = 1 << 20
@@ -93,7 +94,7 @@ package enum PlanChecker {
     }
     for component in plan.components {
       for artifact in component.artifacts { note(artifact.digest, artifact.size, component.name) }
-      for layer in component.image?.layers ?? [] { note(layer.digest, layer.size, component.name) }
+      for layer in component.allImages.flatMap(\.layers) { note(layer.digest, layer.size, component.name) }
     }
     return problems
   }

@@ -102,14 +102,13 @@ package enum PlanComposer {
     var planned = PlannedComponent(name: name, version: version, recipe: entry.digest)
     planned.dependencies = entry.recipe.dependencies.mapValues(\.kind)
     planned.artifacts = try artifacts(of: manifest, name, version)
+    planned.images = try imageArtifacts(of: manifest, name, version, images)
     if manifest.container == nil {
       planned.lifecycle = manifest.lifecycle.isEmpty ? entry.recipe.lifecycle : manifest.lifecycle
       planned.resources = manifest.resources
     }
     if let container = manifest.container {
-      guard let image = images[container.image] else {
-        throw .impossible("the image \(container.image) of \(name) \(version) was not pinned to a digest")
-      }
+      guard let image = images[container.image] else { throw notPinned(container.image, name, version) }
       planned.container = container
       planned.image = image
     }
@@ -134,17 +133,28 @@ package enum PlanComposer {
     return update
   }
 
+  private static func imageArtifacts(
+    of manifest: Manifest, _ name: ComponentName, _ version: Version, _ images: [String: PlannedImage]
+  ) throws(PlanningFailure) -> [PlannedImage] {
+    var planned: [PlannedImage] = []
+    for artifact in manifest.artifacts {
+      guard let reference = artifact.image, !planned.contains(where: { $0.reference == reference }) else { continue }
+      guard let image = images[reference] else { throw notPinned(reference, name, version) }
+      planned.append(image)
+    }
+    return planned
+  }
+
+  private static func notPinned(_ image: String, _ name: ComponentName, _ version: Version) -> PlanningFailure {
+    .impossible("the image \(image) of \(name) \(version) was not pinned to a digest")
+  }
+
   private static func artifacts(
     of manifest: Manifest, _ name: ComponentName, _ version: Version
   ) throws(PlanningFailure) -> [PlannedArtifact] {
     var planned: [PlannedArtifact] = []
-    for artifact in manifest.artifacts {
+    for artifact in manifest.artifacts where artifact.image == nil {
       let scheme = artifact.uri.prefix { $0 != ":" }.lowercased()
-      guard scheme != "docker", scheme != "oci" else {
-        throw .impossible(
-          "\(name) \(version) lists the image \(artifact.uri) as an artifact; give it a manifest with a Container"
-        )
-      }
       guard let digest = artifact.digest, let size = artifact.size else {
         throw .impossible(
           "the artifact \(artifact.uri) of \(name) \(version) has no digest and size; publish it with its file"

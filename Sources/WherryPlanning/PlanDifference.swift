@@ -24,7 +24,7 @@ package struct PlanDifference: Hashable, Sendable {
     var sizes: [Digest: Int64] = [:]
     for component in next.components {
       for artifact in component.artifacts { sizes[artifact.digest] = artifact.size }
-      for layer in component.image?.layers ?? [] { sizes[layer.digest] = layer.size }
+      for layer in component.allImages.flatMap(\.layers) { sizes[layer.digest] = layer.size }
     }
     bytesToDownload = sizes.filter { !there.contains($0.key) }.values.reduce(0, +)
   }

@@ -1,3 +1,4 @@
+import WherryDocker
 import WherryJSON
 import WherryModel
 
@@ -61,9 +62,8 @@ package struct CompatibilityReport: Hashable, Sendable {
       mapped.append(
         "artifact \(uri): put the file \(artifact.fileName.clipped) beside the recipe; publishing uploads it")
     case "docker", "oci":
-      cannotRun.append(
-        "artifact \(uri): images are not artifacts here; give the manifest a Container with `Image: "
-          + "\(String(artifact.uri.drop { $0 != ":" }.dropFirst()).clipped)`")
+      asIs.append(
+        "artifact \(uri): pinned to a digest when deployed; devices fetch and verify it before anything starts")
     case "https": asIs.append("artifact \(uri): devices fetch it; it needs Digest and Size in the recipe")
     default: asIs.append("artifact \(uri): uploaded when published")
     }
@@ -89,17 +89,22 @@ package struct CompatibilityReport: Hashable, Sendable {
   }
 
   private mutating func scripts(_ recipe: Recipe) {
+    var carriedOut: [String] = []
     var found: [String] = []
     for lifecycle in recipe.manifests.map(\.lifecycle) + [recipe.lifecycle] {
       for name in LifecycleStep.allCases {
         guard let script = lifecycle.steps[name]?.script else { continue }
         for call in DockerCalls.find(in: script) {
-          found.append(
-            "step \(name.rawValue) calls `\(call.clipped)`: the agent is no Docker daemon; use a manifest with a "
-              + "Container, or install Docker on the devices")
+          let place = "step \(name.rawValue) calls `\(call.name.clipped)`: "
+          do throws(DockerMisuse) {
+            _ = try DockerParser.parse(call.words)
+            carriedOut.append(
+              place + "the agent's own engine carries it out; its images have to be docker: artifacts of the recipe")
+          } catch { found.append(place + error.description.clipped) }
         }
       }
     }
+    mapped += unique(carriedOut)
     cannotRun += unique(found)
   }
 
@@ -115,23 +120,53 @@ package struct CompatibilityReport: Hashable, Sendable {
 /// Calls of Docker's command line in shell text.
 enum DockerCalls {
   /// `docker run`, `docker-compose up`: program and first word that is no flag.
-  static func find(in script: String) -> [String] {
-    var calls: [String] = []
-    for line in script.split(whereSeparator: \.isNewline) where line.trimmed.first != "#" {
-      for command in line.split(whereSeparator: { ";|&(){}`".contains($0) }) {
+  static func find(in script: String) -> [(name: String, words: [String])] {
+    var calls: [(name: String, words: [String])] = []
+    // CRLF is one character.
+    let whole = script.replacing("\\\r\n", with: " ").replacing("\\\n", with: " ")
+    for line in whole.split(whereSeparator: \.isNewline) where line.trimmed.first != "#" {
+      for command in line.split(whereSeparator: { ";|&()`".contains($0) }) {
         var words = command.split(whereSeparator: \.isWhitespace).drop(while: isBeforeProgram)
         guard let first = words.popFirst(), let program = first.split(separator: "/").last,
           program == "docker" || program == "docker-compose"
         else { continue }
-        calls.append(([program] + words.prefix { $0.first != "-" }.prefix(1)).joined(separator: " "))
+        // `docker-compose up` is an older name of `docker compose up`.
+        let verb = program == "docker" ? [] : ["compose"]
+        let rest = words.map(withoutVariables).prefix { !$0.hasPrefix(">") && !$0.hasPrefix("2>") }
+        let name = ([program] + words.prefix { $0.first != "-" }.prefix(1)).joined(separator: " ")
+        calls.append((name, verb + rest))
       }
     }
     return calls
   }
 
+  /// What a variable of the recipe or the shell stands for is not known here: a 1 may be a path's name, a port or an
+  /// amount. Quotes are the shell's.
+  private static func withoutVariables(_ word: Substring) -> String {
+    var text = ""
+    var rest = word
+    while let letter = rest.popFirst() {
+      switch letter {
+      case "\"", "'": continue
+      case "{" where rest.contains("}"):
+        rest = rest.drop { $0 != "}" }.dropFirst()
+        text += "1"
+      case "$":
+        if rest.first != "{" {
+          rest = rest.drop { $0.isLetter || $0.isNumber || $0 == "_" }
+          text += "1"
+        }
+      default: text.append(letter)
+      }
+    }
+    return text
+  }
+
   /// `sudo -E`, `exec`, `if !`, `NAME=value`: what stands before the program that is called.
   private static func isBeforeProgram(_ word: Substring) -> Bool {
-    let leading: Set<Substring> = ["sudo", "exec", "if", "while", "until", "then", "else", "do", "!", "nohup", "time"]
+    let leading: Set<Substring> = [
+      "sudo", "exec", "if", "while", "until", "then", "else", "do", "!", "nohup", "time", "{",
+    ]
     return leading.contains(word) || word.hasPrefix("-") || word.hasPrefix("$")
       || (word.contains("=") && word.first?.isLetter == true)
   }

@@ -1,3 +1,5 @@
+import WherryModel
+
 /// The members of a map with a fixed set of keys, found in any case.
 struct RecipeFields {
   let node: RecipeNode
@@ -35,7 +37,7 @@ extension RecipeNode {
     for (key, value, keyNode) in pairs {
       guard let name = canonical[key.lowercased()] else {
         if problems.isFull { continue }
-        let nearest = KeySpelling.nearest(to: key, among: known)
+        let nearest = Spelling.nearest(to: key, among: known)
         keyNode.report(
           "unknown key \"\(key.clipped)\" in \(what)",
           nearest.map { "did you mean \($0)?" } ?? "known keys are \(known.joined(separator: ", "))")
@@ -48,39 +50,5 @@ extension RecipeNode {
       values[name] = at(value.node, name)
     }
     return RecipeFields(node: self, values: values)
-  }
-}
-
-enum KeySpelling {
-  /// The known key that was probably meant: few letters away, whatever the case.
-  static func nearest(to key: String, among known: [String]) -> String? {
-    guard key.utf8.count <= 64 else { return nil }
-    let word = Array(key.lowercased().utf8)
-    var best: (distance: Int, key: String)?
-    for candidate in known {
-      let distance = distance(word, Array(candidate.lowercased().utf8))
-      if distance < best?.distance ?? .max { best = (distance, candidate) }
-    }
-    guard let best, best.distance <= max(1, word.count / 3) else { return nil }
-    return best.key
-  }
-
-  /// Edits between two words: insert, remove, replace, or swap of neighbours (optimal string alignment).
-  static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
-    var older: [Int] = []
-    var previous = Array(0...right.count)
-    for (row, letter) in left.enumerated() {
-      var current = [row + 1]
-      for (column, other) in right.enumerated() {
-        var best = min(previous[column + 1] + 1, current[column] + 1, previous[column] + (letter == other ? 0 : 1))
-        if row > 0, column > 0, letter == right[column - 1], left[row - 1] == other {
-          best = min(best, older[column - 1] + 1)
-        }
-        current.append(best)
-      }
-      older = previous
-      previous = current
-    }
-    return previous[right.count]
   }
 }

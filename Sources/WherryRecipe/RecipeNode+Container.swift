@@ -62,23 +62,29 @@ extension RecipeNode {
   }
 
   private func imageReference() -> String? {
-    guard let text = text() else { return nil }
+    guard let text = text(), checkImage(text) else { return nil }
+    return text
+  }
+
+  /// False = it was reported.
+  @discardableResult
+  func checkImage(_ text: String) -> Bool {
     if text.contains("{") {
       report("the image \"\(text.clipped)\" holds a variable", "write the image out: it is pinned when it is deployed")
-      return nil
+      return false
     }
     let isPlain = text.utf8.allSatisfy { (33...126).contains($0) && $0 != UInt8(ascii: "\"") }
     guard !text.isEmpty, text.utf8.count <= 512, isPlain, !text.contains("://") else {
       report("\"\(text.clipped)\" is not an image reference", "write registry.example.com/name:tag, without a scheme")
-      return nil
+      return false
     }
     if text.hasPrefix(PlannedImage.serviceRegistry), !Self.isServiceImage(text) {
       report(
         "\"\(text.clipped)\" is not an image of the service's own registry",
         "write wherry:REPOSITORY:TAG or wherry:REPOSITORY@DIGEST, such as wherry:team/web:1.4")
-      return nil
+      return false
     }
-    return text
+    return true
   }
 
   /// `wherry:repository[:tag][@digest]`. Only the service reads the others, where they are pinned: what is ours can be
@@ -213,7 +219,7 @@ extension RecipeNode {
       let upper = text.uppercased()
       let name = upper.hasPrefix("CAP_") ? String(upper.dropFirst(4)) : upper
       guard name == "ALL" || CapabilityName.all.contains(name) else {
-        let nearest = KeySpelling.nearest(to: name, among: CapabilityName.all)
+        let nearest = Spelling.nearest(to: name, among: CapabilityName.all)
         element.report(
           "\"\(text.clipped)\" is not a Linux capability",
           nearest.map { "did you mean \($0)?" } ?? "see capabilities(7) for their names")

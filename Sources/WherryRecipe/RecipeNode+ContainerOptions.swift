@@ -7,7 +7,7 @@ extension RecipeNode {
     for (key, value, keyNode) in pairs() ?? [] {
       let name = key.lowercased()
       guard ProcessLimit.numbers[name] != nil else {
-        let nearest = KeySpelling.nearest(to: name, among: ProcessLimit.numbers.keys.sorted())
+        let nearest = Spelling.nearest(to: name, among: ProcessLimit.numbers.keys.sorted())
         keyNode.report(
           "\"\(key.clipped)\" is not a limit of processes",
           nearest.map { "did you mean \($0)?" } ?? "use \(ProcessLimit.numbers.keys.sorted().joined(separator: ", "))")

@@ -84,7 +84,7 @@ extension RecipeNode {
     }
     for element in list() ?? [] {
       guard let artifact = element.artifact() else { continue }
-      if !artifact.isImage, !names.insert(artifact.fileName).inserted {
+      if artifact.image == nil, !names.insert(artifact.fileName).inserted {
         element.report(
           "two artifacts have the file name \(artifact.fileName.clipped)", "rename one: both go into one directory")
       }
@@ -132,6 +132,10 @@ extension RecipeNode {
     let schemes = ["wherry", "https", "s3", "greengrass", "docker", "oci", "file"]
     let parts = artifact.uri.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     let scheme = parts[0].lowercased()
+    if let image = artifact.image {
+      checkImage(image)
+      return
+    }
     guard parts.count == 2, schemes.contains(scheme) else {
       let remedy =
         scheme == "http" && parts.count == 2
@@ -141,7 +145,7 @@ extension RecipeNode {
       return
     }
     let rest = parts[1].drop { $0 == "/" }
-    if rest.isEmpty || rest.hasSuffix("/") || !artifact.isImage && [".", ".."].contains(artifact.fileName) {
+    if rest.isEmpty || rest.hasSuffix("/") || [".", ".."].contains(artifact.fileName) {
       report(
         "the artifact URI \"\(artifact.uri.clipped)\" names no file", "write the file's name, such as `wherry:app.sh`")
     } else if scheme == "wherry", parts[1].split(separator: "/", omittingEmptySubsequences: false).contains("..") {
@@ -162,11 +166,6 @@ extension RecipeNode {
       "write `sha256:` and 64 hexadecimal digits, or leave Digest out: publishing fills it in")
     return nil
   }
-}
-
-extension Artifact {
-  /// Container images that a Greengrass recipe lists are pulled, not put into the artifacts directory.
-  var isImage: Bool { uri.lowercased().hasPrefix("docker:") || uri.lowercased().hasPrefix("oci:") }
 }
 
 private enum UnarchiveWord: String, CaseIterable {

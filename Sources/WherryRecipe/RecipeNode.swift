@@ -104,7 +104,7 @@ struct RecipeNode {
     let words = Word.allCases.map(\.rawValue)
     report(
       "\"\(text.clipped)\" is not one of \(words.joined(separator: ", "))",
-      KeySpelling.nearest(to: text, among: words).map { "did you mean \($0)?" } ?? "write one of them")
+      Spelling.nearest(to: text, among: words).map { "did you mean \($0)?" } ?? "write one of them")
     return nil
   }
 

@@ -36,8 +36,8 @@ package struct StandIn: Hashable, Sendable {
       missing: "the greengrass-cli program"),
     StandIn(
       name: "aws.greengrass.DockerApplicationManager",
-      provided: "images are pulled and run by the agent, for manifests with a Container",
-      missing: "images as docker: artifacts and a Docker daemon"),
+      provided: "docker: artifacts are fetched and verified by the agent; scripts find a docker command",
+      missing: "a Docker daemon and its socket"),
     StandIn(
       name: "aws.greengrass.LogManager",
       provided: "the agent keeps logs in bounded files; wherry device logs reads them",

@@ -72,7 +72,8 @@ extension PlannedComponent: WireValue {
       ("lifecycle", lifecycle.isEmpty ? nil : lifecycle.json),
       ("artifacts", artifacts.nonEmpty.map { .array($0.map(\.json)) }),
       ("resources", resources == Resources() ? nil : resources.json), ("container", container?.json),
-      ("image", image?.json), ("configuration", configuration.json),
+      ("image", image?.json), ("images", images.nonEmpty.map { .array($0.map(\.json)) }),
+      ("configuration", configuration.json),
     ])
   }
 
@@ -88,6 +89,7 @@ extension PlannedComponent: WireValue {
     if let value = try cursor.optional("resources") { resources = try Resources(value) }
     if let value = try cursor.optional("container") { container = try ContainerSpec(value) }
     if let value = try cursor.optional("image") { image = try PlannedImage(value) }
+    images = try cursor.optional("images")?.list { (element) throws(JSONShapeError) in try PlannedImage(element) } ?? []
     if let value = try cursor.optional("configuration") { configuration = try ConfigurationUpdate(value) }
   }
 }

@@ -1,5 +1,6 @@
 // wherry-shim DIRECTORY: keeps one workload. Descriptors 3 to 5 are the agent's (CIsolation.h). For one more process in
-// a running workload "-" stands for the directory, or "=" when that has the streams of whoever started the shim.
+// a running workload "-" stands for the directory. "=" before the directory, or in place of it for one more process:
+// it has the streams that the shim was started with.
 #include "shim.h"
 
 #include <errno.h>
@@ -90,12 +91,14 @@ int main(int count, char **arguments) {
   for (int i = 1; i < CLIENTS_MAXIMUM; i++) shim.clients[i] = -1;
   struct wherry_report report = {.error = EINVAL, .step = "read the launch program"};
   if (count != 2) return fail(&report);
-  shim.streams_are_kept = strcmp(arguments[1], "=") == 0;
-  shim.directory_is_kept = !shim.streams_are_kept && strcmp(arguments[1], "-") != 0;
-  if (shim.streams_are_kept && fcntl(WHERRY_FD_LISTENER, F_GETFD) >= 0) shim.console = WHERRY_FD_LISTENER;
+  shim.streams_are_kept = arguments[1][0] == '=';
+  const char *directory = arguments[1] + shim.streams_are_kept;
+  shim.directory_is_kept = directory[0] != 0 && strcmp(directory, "-") != 0;
+  int may_have_console = shim.streams_are_kept && !shim.directory_is_kept;
+  if (may_have_console && fcntl(WHERRY_FD_LISTENER, F_GETFD) >= 0) shim.console = WHERRY_FD_LISTENER;
   if (shim.directory_is_kept) {
     shim.listener = WHERRY_FD_LISTENER;
-    if (chdir(arguments[1]) < 0) return fail(&report);
+    if (chdir(directory) < 0) return fail(&report);
   }
   for (int fd = WHERRY_FD_LINK; fd <= WHERRY_FD_LISTENER; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
   size_t size = 0;

@@ -10,7 +10,7 @@
 
 struct shim {
   int directory_is_kept;  // 0 = for a probe: nothing is written down, and it ends with its agent
-  int streams_are_kept;   // 1 = a person's: input, output and errors are those of whoever asked for it
+  int streams_are_kept;   // 1 = input, output and errors are those of whoever asked for it, and are not logged
   int console;            // where its terminal's other end goes, or -1
   // What the program says.
   uint64_t clone_flags;

@@ -76,7 +76,8 @@ static int give_up(struct wherry_report *report, int error, const char *step) {
 int shim_start(struct shim *shim, const struct wherry_program *program, struct wherry_report *report) {
   int reports[2], output[2] = {-1, -1}, errors[2] = {-1, -1};
   if (pipe2(reports, O_CLOEXEC) < 0) return give_up(report, errno, "make pipes for the workload");
-  if (shim->directory_is_kept && (pipe2(output, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0)) {
+  int has_log = shim->directory_is_kept && !shim->streams_are_kept;
+  if (has_log && (pipe2(output, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0)) {
     return give_up(report, errno, "make pipes for the workload");
   }
   int cgroup = -1;
@@ -94,7 +95,7 @@ int shim_start(struct shim *shim, const struct wherry_program *program, struct w
 
   close(reports[1]);
   if (cgroup >= 0) close(cgroup);
-  if (shim->directory_is_kept) {
+  if (has_log) {
     close(output[1]);
     close(errors[1]);
     fcntl(output[0], F_SETFL, O_NONBLOCK);

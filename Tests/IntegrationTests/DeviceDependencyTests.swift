@@ -11,12 +11,15 @@ import Testing
     "wherry-agent": ["libmosquitto", "libssl", "libcrypto", "libsqlite3", "libseccomp"],
     "wherry-fetch": ["libcurl", "libarchive", "libisal", "libzstd", "libcrypto", "libssl"],
     "wherry-oci": ["libseccomp"],
+    // One beside each container that a script waits for.
+    "wherry-docker": [],
     // Static: one runs beside each workload.
     "wherry-shim": [],
   ]
   /// Of the released, stripped programs.
   static let bytesMaximum = [
-    "wherry-agent": 10 << 20, "wherry-fetch": 10 << 20, "wherry-oci": 10 << 20, "wherry-shim": 1 << 20,
+    "wherry-agent": 10 << 20, "wherry-fetch": 10 << 20, "wherry-oci": 10 << 20, "wherry-docker": 8 << 20,
+    "wherry-shim": 1 << 20,
   ]
 
   private static func libraries(of path: String) throws -> [String] {

@@ -130,7 +130,9 @@ final class FakeRunner: Runner {
 
   var alive: [String] { workloads.filter { $0.value.isAlive }.keys.sorted() }
 
-  func launch(_ spec: WorkloadSpec, identity: String) throws(Failure) -> any RunningWorkload {
+  func launch(
+    _ spec: WorkloadSpec, identity: String, streams: [Int32]?
+  ) throws(Failure) -> any RunningWorkload {
     if let refusal { throw refusal }
     if workloads[spec.id] != nil {
       throw Failure(.start, code: "workload.running", message: "\(spec.id) is running already")

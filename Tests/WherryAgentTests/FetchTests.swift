@@ -35,6 +35,23 @@ import WherryWire
     #expect(needed(allocated: 1_000_000) == 1_000)
   }
 
+  @Test func anImageThatAScriptRunsIsFetchedAndKept() throws {
+    let bench = try Bench()
+    var component = Bench.process("com.example.ai")
+    component.images = [try #require(Bench.container("com.example.ai").image)]
+    let layer = component.images[0].layers[0]
+    let plan = bench.plan([component])
+    let work = FetchWork(for: plan, paths: bench.paths, exists: { _ in false })
+    #expect(work.downloads.map(\.digest) == [layer.digest] && work.layers.map(\.layer) == [layer])
+    #expect(plan.blobs.isSuperset(of: [layer.digest, component.images[0].manifest]))
+    TestFiles.makeDirectories(bench.paths.snapshot(layer.diffID))
+    func garbage(_ plans: [Plan]) -> [String] {
+      GarbageCollector(paths: bench.paths, plans: plans, identities: [:]).garbage()
+    }
+    #expect(garbage([plan]) == [])
+    #expect(garbage([]) == [bench.paths.snapshot(layer.diffID)])
+  }
+
   @Test func whatAFileHoldsOfTheDiskIsAskedOfTheDisk() {
     let directory = TemporaryDirectory()
     let path = directory.file("partial")

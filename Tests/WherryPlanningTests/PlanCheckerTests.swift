@@ -57,6 +57,12 @@ struct PlanCheckerTests {
 
   @Test("containers and images belong together")
   func images() {
+    let image = PlannedImage(
+      reference: "r/x", registry: "https://r.example.com", repository: "x", manifest: digest(7),
+      layers: [PlannedLayer(digest: digest(8), size: 1, compression: .gzip, diffID: digest(9))])
+    #expect(problems { $0.components[0].images = [image] } == [], "a process component's scripts may run it")
+    #expect(problems { $0.components[0].images = [image, image] }.count == 1)
+    #expect(problems { $0.components[0].images = Array(repeating: image, count: 101) }.count == 1)
     #expect(problems { $0.components[1].image = nil } == ["web 1.0.0: its image was not pinned to a digest"])
     #expect(problems { $0.components[1].container = nil } == ["web 1.0.0: it has an image but no container"])
     #expect(problems { $0.components[1].lifecycle.steps[.run] = Step(script: "x") }.count == 1)

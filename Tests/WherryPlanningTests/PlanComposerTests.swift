@@ -56,7 +56,9 @@ struct PlanComposerTests {
         == "the artifact wherry:x of a 1.0.0 has no digest and size; publish it with its file")
     #expect(
       refusal([deployment(1, ["a": deployed("*")])], [recipe("a") { $0.artifacts = [Artifact(uri: "docker:x")] }])
-        == "a 1.0.0 lists the image docker:x as an artifact; give it a manifest with a Container")
+        == "the image x of a 1.0.0 was not pinned to a digest")
+    let pinned = recipe("a") { $0.artifacts = [Artifact(uri: "docker:image"), Artifact(uri: "oci://image")] }
+    #expect(refusal([deployment(1, ["a": deployed("*")])], [pinned]) == "a plan of 1")
   }
 
   @Test("an image that was not pinned")

@@ -37,12 +37,13 @@ struct CompatibilityTests {
     #expect(report.asIs.contains("dependency com.example.own *: publish it, too"))
   }
 
-  @Test("files from elsewhere are mapped, and images as artifacts are not")
+  @Test("files from elsewhere are mapped, and images are fetched as they are")
   func artifacts() {
     let report = report(
       manifest("Artifacts: [{ URI: s3://b/app.zip }, { Uri: 'docker:nginx:1' }]\nLifecycle: { run: x }"))
     #expect(report.mapped == ["artifact s3://b/app.zip: put the file app.zip beside the recipe; publishing uploads it"])
-    #expect(report.cannotRun.first?.contains("`Image: nginx:1`") == true)
+    #expect(report.asIs.contains { $0.hasPrefix("artifact docker:nginx:1: pinned to a digest when deployed") })
+    #expect(report.cannotRun.isEmpty)
   }
 
   @Test(
@@ -56,7 +57,21 @@ struct CompatibilityTests {
     let body = script.split(separator: "\n").map { "    " + $0 }.joined(separator: "\n")
     let report = report(manifest("Lifecycle:\n  run: |\n\(body)"))
     #expect(
-      report.cannotRun.map { $0.split(separator: "`").dropFirst().first.map(String.init) ?? "" } == calls)
+      (report.mapped + report.cannotRun).map { $0.split(separator: "`").dropFirst().first.map(String.init) ?? "" }
+        .sorted() == calls.sorted())
+  }
+
+  @Test("calls of Docker are carried out, or it is said why not and what to do")
+  func dockerVerdicts() {
+    let report = report(
+      manifest(
+        "Lifecycle:\n  run: |\n    docker run --rm -v {work:path}:/w -p ${PORT:-1}:80 \\\n      x:1\n"
+          + "    docker compose up"))
+    #expect(report.asIs == ["manifest 0: run"], "\(report)")
+    #expect(
+      report.mapped.first?.hasPrefix("step run calls `docker run`: the agent's own engine carries it out") == true)
+    #expect(report.cannotRun.count == 1 && report.mapped.count == 1)
+    #expect(report.cannotRun.first?.contains("publish each service as a component of its own") == true)
   }
 
   @Test("what cannot run at all is told with its reason")

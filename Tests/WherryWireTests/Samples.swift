@@ -134,6 +134,7 @@ enum Samples {
     component.artifacts = [artifact, PlannedArtifact(fileName: "b", digest: otherDigest, size: 0)]
     component.container = container
     component.image = image
+    component.images = [image]
     component.configuration.defaults = ["a": 1]
     component.configuration.reset = ["", "/a/b"]
     component.configuration.merge = ["a": ["b": 2]]

@@ -50,7 +50,7 @@ enum wherry_op_code {
   WHERRY_OP_PROPAGATION = 7,   // n0 = MS_… flags for the whole tree
   WHERRY_OP_OVERLAY = 8,       // s1 = mount point, s2 = options
   WHERRY_OP_OPEN_TREE = 9,     // s1 = path, n0 = slot: a detached recursive copy of the mounts there, n1 = 1: without
-                               // those below it
+                               // those below it; n3 = 1: no link on the way is followed
   WHERRY_OP_PIVOT_ROOT = 10,   // s1 = new root; the old one is gone afterwards
   WHERRY_OP_MOUNT = 11,        // s1 = type, s2 = target (made when missing, no links on the way), s3… = options,
                                // n0 = MOUNT_ATTR_…, n1 = 1: only if the target is there, n2 = 1: links are followed
@@ -224,7 +224,12 @@ int wherry_open_program(const char *path);
 /// Executes the calling program anew from such a place, unless it is there already. 0 = it is, or an errno.
 int wherry_protect_program(char *const arguments[]);
 /// Starts the shim with the three descriptors and its end of a new socket pair; gives the agent's end. In place of a
-/// listener it may be where a terminal's other end goes.
-int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, int *pid);
+/// listener it may be where a terminal's other end goes. `streams`: three descriptors that the workload has as its
+/// own, -1 = /dev/null; NULL = the shim keeps its output.
+int wherry_spawn_shim(const char *shim, const char *directory, int program, int listener, const int *streams, int *pid);
+/// sendmsg(2) and recvmsg(2), which does not wait, with descriptors (unix(7), SCM_RIGHTS).
+enum { WHERRY_PASSED_MAXIMUM = 4 };
+ssize_t wherry_send_with(int socket, const void *bytes, size_t count, const int *descriptors, uint32_t passed);
+ssize_t wherry_receive_with(int socket, void *bytes, size_t count, int *descriptors, uint32_t *passed);
 uint32_t wherry_major(uint64_t device);
 uint32_t wherry_minor(uint64_t device);

@@ -17,6 +17,8 @@ package struct AgentConfiguration: Hashable, Sendable {
   package var network = NetworkSettings(subnet: "10.187.0.0/24", ipv6: .auto)
   /// Reads recipes for local deployments.
   package var recipe: String
+  /// What components find as `docker`.
+  package var docker: String
   package var defaultUser = "nobody"
   /// Whether containers get users of their own.
   package var userNamespaces = UserNamespacePolicy.auto
@@ -39,6 +41,7 @@ package struct AgentConfiguration: Hashable, Sendable {
     shim = programs + "/wherry-shim"
     fetch = programs + "/wherry-fetch"
     recipe = programs + "/wherry-recipe"
+    docker = programs + "/wherry-docker"
   }
 
   package init(parsing text: String, fileName: String, programs: String) throws(Failure) {
@@ -81,6 +84,7 @@ package struct AgentConfiguration: Hashable, Sendable {
     case "run": run = try Self.path(value, key, place)
     case "logs": logs = try Self.path(value, key, place)
     case "shim": shim = try Self.path(value, key, place)
+    case "docker": docker = try Self.path(value, key, place)
     case "fetch": fetch = try Self.path(value, key, place)
     case "recipe": recipe = try Self.path(value, key, place)
     case "agent_id":

@@ -54,5 +54,9 @@ package struct AgentPaths: Hashable, Sendable {
   func data(_ name: ComponentName) -> String { component(name) + "/data" }
   /// Upper directories of containers, one per identity.
   func overlays(_ name: ComponentName) -> String { component(name) + "/overlay" }
+  /// Containers that its scripts started, each in a directory of its own.
+  func scriptContainers(_ name: ComponentName) -> String { component(name) + "/docker" }
+  /// One socket for each component that may call `docker`; in its own view its own is here.
+  var docker: String { run + "/docker" }
   package func log(_ name: ComponentName) -> String { "\(logs)/\(name).log" }
 }

@@ -8,7 +8,9 @@ extension AgentEngine {
   func adoptWorkloads() -> (alive: [WorkloadID: String], ended: [WorkloadID: WorkloadEnd]) {
     var alive: [WorkloadID: String] = [:]
     var ended: [WorkloadID: WorkloadEnd] = [:]
-    for run in ports.runner.adoptAll() {
+    let all = ports.runner.adoptAll()
+    adoptContainers(all)
+    for run in all where ScriptContainerRecord.id(inWorkload: run.id) == nil {
       guard let id = WorkloadID(run.id) else {
         // A health probe's process, or of an agent that named them otherwise: nobody waits for it.
         run.link?.kill()

@@ -72,6 +72,12 @@ extension AgentEngine {
   ) throws(Failure) {
     let path = paths.log(component)
     guard machine.state.components[component] != nil || Files.exists(path) else { throw unknown(component) }
+    try sendLog(at: path, tail: tail, follow: follow, id: id, to: receiver)
+  }
+
+  func sendLog(
+    at path: String, tail: Int, follow: Bool, id: String, to receiver: any LogReceiver
+  ) throws(Failure) {
     if follow && followers.count >= Self.followersMaximum {
       throw Failure(
         .rejected, code: "logs.tooMany", message: "\(Self.followersMaximum) readers follow logs of this device already",

@@ -32,7 +32,7 @@ extension AgentEngine {
     ports.worker.tidy()
     tidyDelayMilliseconds = min(tidyDelayMilliseconds * 2, Self.tidyDelayMaximumMilliseconds)
     tidyAt = now.advanced(byMilliseconds: tidyDelayMilliseconds)
-    for id in parked.keys.sorted() where !ports.runner.isLeaving(id.description) {
+    for id in parked.keys.sorted() where !ports.runner.isLeaving(id.description) && !waitsForContainers(id) {
       guard let launch = parked.removeValue(forKey: id) else { continue }
       self.launch(id, launch.definition, launch.identity)
     }

@@ -13,6 +13,9 @@ extension AgentEngine {
     case listener
     case client(LocalClient)
     case pressure
+    case door(DockerDoor)
+    case caller(LocalClient, DockerDoor)
+    case container(ScriptContainer)
     case wake
   }
 
@@ -40,6 +43,13 @@ extension AgentEngine {
       add(server.descriptor, .listener)
       for client in server.clients { add(client.descriptor, .client(client), wantsWrite: client.wantsWrite) }
     }
+    for door in docker.doors.values {
+      add(door.server.descriptor, .door(door))
+      for client in door.server.clients {
+        add(client.descriptor, .caller(client, door), wantsWrite: client.wantsWrite)
+      }
+    }
+    for container in docker.containers.values { add(container.link?.descriptor ?? -1, .container(container)) }
     let wait = min(waitMilliseconds, milliseconds ?? .max)
     poll(&entries, nfds_t(entries.count), Int32(clamping: wait))
     var transportEvents: Int16 = 0
@@ -53,8 +63,10 @@ extension AgentEngine {
     advanceWithoutDescriptors()
     advanceTimers()
     drain()
+    advanceContainers()
     collectGarbage()
     server?.removeClosed()
+    for door in docker.doors.values { door.server.removeClosed() }
     planTidying()
   }
 
@@ -70,6 +82,11 @@ extension AgentEngine {
     case .client(let client):
       serve(client)
       client.write()
+    case .door(let door): door.server.accept()
+    case .caller(let client, let door):
+      serve(client, at: door)
+      client.write()
+    case .container(let container): readContainer(container)
     }
   }
 
@@ -77,6 +94,9 @@ extension AgentEngine {
   /// tests.
   private func advanceWithoutDescriptors() {
     for id in workloads.keys.sorted() where workloads[id]?.link.descriptor ?? 0 < 0 { readWorkload(id) }
+    for container in Array(docker.containers.values) where container.link?.descriptor ?? 0 < 0 {
+      readContainer(container)
+    }
     for name in probes.keys.sorted() where probes[name]?.descriptor ?? 0 < 0 { advanceProbe(name) }
     if fetch?.isDue == true { advanceFetch() }
     if planFetch?.descriptor ?? 0 < 0 { advancePlanFetch() }
@@ -111,6 +131,7 @@ extension AgentEngine {
     due(tidyAt)
     due(listenAt)
     for probe in probes.values { due(probe.deadline) }
+    for container in docker.containers.values { due(container.machine.nextDeadline) }
     if !followers.isEmpty { wait = min(wait, Self.followIntervalMilliseconds) }
     let isInboxDue = !(inbox.isEmpty && arrivals.isEmpty) && retrySaveAt == nil
     if !chores.isEmpty || isInboxDue || (isGarbageDue && canCollectGarbage) { wait = 0 }
@@ -136,6 +157,8 @@ extension AgentEngine {
     fetch?.cancel()
     planFetch?.cancel()
     server?.close()
+    for door in docker.doors.values { door.server.close() }
+    for container in docker.containers.values { container.link?.close() }
     _ = save()
     ports.journal.close()
   }

@@ -11,7 +11,7 @@ extension AgentEngine {
       log.debug("already running", ["workload": id.description])
       return
     }
-    guard !ports.runner.isLeaving(id.description) else {
+    guard !ports.runner.isLeaving(id.description), !waitsForContainers(id) else {
       park(id, own, identity)
       return
     }
@@ -26,6 +26,10 @@ extension AgentEngine {
         return
       }
       clearHolding(id)
+      if composer.docker.isFor(own.planned) {
+        let isPrivileged = specification.isPrivileged
+        try openDoor(DockerDoor.Key(id.component, isPrivileged: isPrivileged))
+      }
       let startedAt = Timestamp.sortable(ports.clock.wall)
       let link = try ports.runner.launch(specification, identity: identity)
       tellConcessions()
@@ -39,7 +43,7 @@ extension AgentEngine {
     }
   }
 
-  private func tellConcessions() {
+  func tellConcessions() {
     for text in ports.runner.concessions where toldConcessions.insert(text).inserted { log.warning("\(text)") }
   }
 
@@ -55,7 +59,7 @@ extension AgentEngine {
   }
 
   /// What the device has of that name now.
-  private func definition(of name: ComponentName) -> ComponentDefinition? {
+  func definition(of name: ComponentName) -> ComponentDefinition? {
     guard let component = machine.state.components[name],
       let snapshot = machine.state.snapshots[component.generation], let planned = plans[snapshot.digest]?[name]
     else { return nil }
@@ -85,6 +89,7 @@ extension AgentEngine {
       receive(.workloadEnded(id, .unknown, log: []))
       return
     }
+    killContainers(of: id.component)
     letGoOn(id)
     log.info("killing", ["workload": id.description])
     workload.link.kill()
@@ -109,6 +114,10 @@ extension AgentEngine {
 
   private func ended(_ id: WorkloadID, _ status: ExitStatus) {
     log.info("ended", ["workload": id.description, "status": "\(status)"])
+    if !holdsBack(id, status) { tellEnd(id, status) }
+  }
+
+  func tellEnd(_ id: WorkloadID, _ status: ExitStatus) {
     let lines = status.isSuccess ? [] : lastLines(of: id, since: workloads[id]?.startedAt)
     receive(.workloadEnded(id, status, log: lines))
   }

@@ -76,6 +76,7 @@ package final class AgentEngine {
   var calmAt: Instant?
   var outbox = Outbox()
   var followers: [LogFollowing] = []
+  var docker = DockerBook()
   var server: LocalServer?
   /// What a component's `bootstrap` asked for; whoever turns the engine sees to it.
   package var restartWanted: RestartKind?
@@ -106,7 +107,8 @@ package final class AgentEngine {
     self.bootID = bootID
     paths = AgentPaths(configuration)
     composer = WorkloadComposer(
-      paths: paths, device: identity.name, account: account, environment: configuration.environment, log: log)
+      paths: paths, device: identity.name, account: account, environment: configuration.environment, log: log,
+      docker: DockerAccess(paths: paths, program: configuration.docker))
     jobs = FetchJobs(
       identity: identity, paths: paths, account: fetchAccount,
       bytesPerSecond: configuration.downloads.bytesPerSecond)
@@ -127,6 +129,7 @@ package final class AgentEngine {
     // Whoever put it there has heard no answer, and begins anew.
     discard([paths.staged])
     let adopted = adoptWorkloads()
+    openDoors()
     inbox.append(.started(alive: adopted.alive, ended: adopted.ended, bootID: bootID))
     drain()
     for kind in [TopicKind.desired, .acked, .commands] {
@@ -298,6 +301,7 @@ package final class AgentEngine {
 
   /// What one component had leaves; its data stays until no kept plan knows it.
   private func forget(_ name: ComponentName) {
+    forgetContainers(of: name)
     discard([paths.work(name), paths.overlays(name)])
   }
 

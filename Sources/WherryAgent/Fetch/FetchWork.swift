@@ -56,13 +56,14 @@ struct FetchWork {
           need(artifact.size, times: artifact.unarchive == .none ? 1 : Self.expansion + 1)
         }
       }
-      guard let image = component.image else { continue }
-      for (index, layer) in image.layers.enumerated() {
-        let label = "\(component.name) layer \(index + 1)/\(image.layers.count)"
-        guard !exists(paths.snapshot(layer.diffID)), seenLayers.insert(layer.diffID).inserted else { continue }
-        layers.append(Layer(layer: layer, label: label))
-        download(layer.digest, layer.size, image.url(of: layer), isLayer: true, label)
-        need(layer.size, times: layer.compression == .none ? 1 : Self.expansion)
+      for image in component.allImages {
+        for (index, layer) in image.layers.enumerated() {
+          let label = "\(component.name) layer \(index + 1)/\(image.layers.count)"
+          guard !exists(paths.snapshot(layer.diffID)), seenLayers.insert(layer.diffID).inserted else { continue }
+          layers.append(Layer(layer: layer, label: label))
+          download(layer.digest, layer.size, image.url(of: layer), isLayer: true, label)
+          need(layer.size, times: layer.compression == .none ? 1 : Self.expansion)
+        }
       }
     }
   }

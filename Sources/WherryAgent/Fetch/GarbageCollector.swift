@@ -25,7 +25,7 @@ struct GarbageCollector {
   /// Blobs, layers and artifacts; not what is on its way.
   func content() -> [String] {
     let components = kept
-    let layers = components.flatMap { $0.image?.layers ?? [] }
+    let layers = components.flatMap { $0.allImages.flatMap(\.layers) }
     return unwanted(in: paths.blobs, Set(components.flatMap { $0.artifacts.map(\.digest.hex) }))
       + unwanted(in: paths.snapshots, Set(layers.map(\.diffID.hex)))
       + artifactGarbage(components)

@@ -23,8 +23,7 @@ struct ImageList {
   private(set) var images: [Image] = []
 
   mutating func add(_ plan: Plan, _ use: Use) {
-    for component in plan.components {
-      guard let image = component.image else { continue }
+    for (component, image) in plan.components.flatMap({ component in component.allImages.map { (component, $0) } }) {
       let user = "\(component.name) \(component.version)"
       guard let index = images.firstIndex(where: { $0.manifest == image.manifest }) else {
         images.append(

@@ -1,8 +1,10 @@
 import Glibc
+import WherryIsolation
 import WherryJSON
 import WherryModel
 
-/// `agent.sock`: JSON lines for the commands on the device itself. Mode 0600: whoever is root may ask.
+/// A socket for JSON lines, mode 0600: `agent.sock` for the commands on the device itself, which whoever is root may
+/// give, and those that components find (`DockerDoor`).
 final class LocalServer {
   static let clientsMaximum = 16
 
@@ -80,9 +82,22 @@ final class LocalClient: LogReceiver {
   private var lines = LineBuffer(lineMaximum: LocalDeploymentRequest.bytesMaximum)
   private var pending: [UInt8] = []
   private var endsWhenWritten = false
+  /// What came with the requests, until somebody takes it (`takePassed`).
+  private var passed: [Int32] = []
+  /// The container whose caller it is.
+  var container: String?
 
   init(_ descriptor: Int32) { self.descriptor = descriptor }
-  deinit { close() }
+  deinit {
+    close()
+    for descriptor in passed { Glibc.close(descriptor) }
+  }
+
+  /// They are the caller's to close.
+  func takePassed() -> [Int32] {
+    defer { passed = [] }
+    return passed
+  }
 
   var isClosed: Bool { descriptor < 0 }
   var wantsWrite: Bool { !pending.isEmpty }
@@ -97,7 +112,9 @@ final class LocalClient: LogReceiver {
     var requests: [JSON] = []
     var buffer = [UInt8](repeating: 0, count: 4096)
     while descriptor >= 0 {
-      let count = recv(descriptor, &buffer, buffer.count, 0)
+      let (count, came) = PassedDescriptors.receive(descriptor, into: &buffer)
+      passed += came
+      if passed.count > PassedDescriptors.maximum { close() }
       if count < 0 && errno == EINTR { continue }
       if count < 0 && errno == EAGAIN { break }
       guard count > 0 else {

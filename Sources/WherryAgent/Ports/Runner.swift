@@ -5,7 +5,10 @@ import WherryModel
 /// one.
 package protocol Runner: LeftoverKeeper {
   /// Returns at once: `.started` or `.failedToStart` comes over the link.
-  func launch(_ spec: WorkloadSpec, identity: String) throws(Failure) -> any RunningWorkload
+  /// `streams`: input, output and errors, -1 = none, in place of a log.
+  func launch(
+    _ spec: WorkloadSpec, identity: String, streams: [Int32]?
+  ) throws(Failure) -> any RunningWorkload
   /// Everything that was launched and not let go of, after a restart of the agent. What an agent died over before
   /// there was anything to run is not among it.
   func adoptAll() -> [AdoptedRun]
@@ -60,11 +63,19 @@ package struct AdoptedRun {
   }
 }
 
+extension Runner {
+  package func launch(_ spec: WorkloadSpec, identity: String) throws(Failure) -> any RunningWorkload {
+    try launch(spec, identity: identity, streams: nil)
+  }
+}
+
 extension WorkloadLink: RunningWorkload {}
 
 extension WorkloadHost: Runner {
-  package func launch(_ spec: WorkloadSpec, identity: String) throws(Failure) -> any RunningWorkload {
-    try start(spec, identity: identity)
+  package func launch(
+    _ spec: WorkloadSpec, identity: String, streams: [Int32]?
+  ) throws(Failure) -> any RunningWorkload {
+    try start(spec, identity: identity, streams: streams)
   }
 
   package func adoptAll() -> [AdoptedRun] {

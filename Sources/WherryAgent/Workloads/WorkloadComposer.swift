@@ -19,10 +19,12 @@ struct WorkloadComposer {
   /// `environment.NAME` of agent.conf, for every process component.
   let environment: [String: String]
   let log: AgentLog
+  /// Finds out who may call `docker`, and what they find by that name.
+  let docker: DockerAccess
 
   /// More than any sensible script, few enough that a fork bomb leaves the device usable. Greengrass recipes know no
   /// limits, so memory and processors are limited only where a recipe says so.
-  private static let processPidsDefault = 1024
+  static let processPidsDefault = 1024
   private static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
   /// Nil = the step's Skipif holds.
@@ -32,7 +34,19 @@ struct WorkloadComposer {
   ) throws(Failure) -> WorkloadSpec? {
     let context = interpolation(own, dependencies, settings)
     if let container = own.planned.container, let image = own.planned.image {
-      return try containerSpecification(id, own, container, image, context, identity)
+      let name = own.planned.name
+      let place = ContainerPlace(
+        id: id.description, overlay: "\(paths.overlays(name))/\(identity)", logPath: logPath(id),
+        hostName: Self.hostName(name), names: [name.rawValue])
+      try makeComponentDirectory(name)
+      try Files.makeDirectory(paths.overlays(name), mode: 0o700)
+      var missing: [String] = []
+      defer { warn(missing, id) }
+      return try containerSpecification(place, own, container, image) { text in
+        let (value, absent) = Interpolation.expand(text, in: context)
+        missing += absent
+        return value
+      }
     }
     guard let step = own.planned.lifecycle.steps[id.step] else {
       throw Failure(
@@ -115,6 +129,8 @@ struct WorkloadComposer {
     variables["WHERRY_UPDATE_FILE"] = paths.updateFile(name)
     variables.merge(environment) { $1 }
     variables["PATH"] = environment["PATH"] ?? Self.path
+    let hasDocker = docker.isFor(own.planned)
+    if hasDocker { variables["PATH"] = "\(docker.programs):\(variables["PATH"] ?? "")" }
     variables["HOME"] = work
     variables["USER"] = user.name
     variables["LANG"] = "C.UTF-8"
@@ -124,7 +140,7 @@ struct WorkloadComposer {
       variables[key] = text
     }
     variables.merge(step.setenv) { $1 }
-    if let skip = step.skipIf, holds(skip, path: variables["PATH"] ?? Self.path) { return nil }
+    if let skip = step.skipIf, holds(skip, path: variables["PATH"] ?? Self.path, hasDocker: hasDocker) { return nil }
     var spec = WorkloadSpec(
       id: id.description,
       root: .host(writable: [work], hidden: hidden),
@@ -137,6 +153,7 @@ struct WorkloadComposer {
     spec.resources = own.planned.resources
     spec.pidsWanted = Self.processPidsDefault
     spec.mounts = readOnlyMounts(own, dependencies)
+    if hasDocker { spec.mounts += try docker.mounts(DockerDoor.Key(name, isPrivileged: step.requiresPrivilege)) }
     return spec
   }
 
@@ -166,10 +183,11 @@ struct WorkloadComposer {
     return directories.filter(Files.exists).map { WorkloadMount(source: $0, target: $0, readOnly: true) }
   }
 
-  private func holds(_ condition: SkipCondition, path: String) -> Bool {
+  private func holds(_ condition: SkipCondition, path: String, hasDocker: Bool) -> Bool {
     let isMet: Bool
     switch condition.test {
     case .exists(let file): isMet = access(file, F_OK) == 0
+    case .onPath("docker") where hasDocker: isMet = true
     case .onPath(let name): isMet = path.split(separator: ":").contains { access("\($0)/\(name)", X_OK) == 0 }
     }
     return isMet != condition.isNegated
@@ -182,16 +200,21 @@ struct WorkloadComposer {
 
   // MARK: Containers
 
-  private func containerSpecification(
-    _ id: WorkloadID, _ own: ComponentDefinition, _ container: ContainerSpec, _ image: PlannedImage,
-    _ context: InterpolationContext, _ identity: String
+  /// Where a container has its files, and how it is called.
+  struct ContainerPlace {
+    var id: String
+    var overlay: String
+    var logPath: String
+    var hostName: String
+    /// Beside its host name.
+    var names: [String]
+  }
+
+  /// - Parameter expanded: texts of the recipe with what their variables stand for.
+  func containerSpecification(
+    _ place: ContainerPlace, _ own: ComponentDefinition, _ container: ContainerSpec, _ image: PlannedImage,
+    _ expanded: (String) -> String
   ) throws(Failure) -> WorkloadSpec {
-    var missing: [String] = []
-    func expanded(_ text: String) -> String {
-      let (value, absent) = Interpolation.expand(text, in: context)
-      missing += absent
-      return value
-    }
     let name = own.planned.name
     let arguments = container.command?.map(expanded) ?? image.entrypoint + image.command
     guard !arguments.isEmpty else {
@@ -200,21 +223,18 @@ struct WorkloadComposer {
         message: "\(name): neither its recipe nor the image \(image.reference) "
           + "says what to run", remedy: "add Container.Command to the recipe", component: name)
     }
-    let overlay = "\(paths.overlays(name))/\(identity)"
-    try makeComponentDirectory(name)
-    try Files.makeDirectory(paths.overlays(name), mode: 0o700)
-    try Files.makeDirectory(overlay, mode: 0o700)
+    try Files.makeDirectory(place.overlay, mode: 0o700)
     var spec = WorkloadSpec(
-      id: id.description,
+      id: place.id,
       root: .overlay(
-        lower: image.layers.reversed().map { paths.snapshot($0.diffID) }, upper: overlay + "/upper",
-        work: overlay + "/work", readOnly: container.readOnlyRoot),
+        lower: image.layers.reversed().map { paths.snapshot($0.diffID) }, upper: place.overlay + "/upper",
+        work: place.overlay + "/work", readOnly: container.readOnlyRoot),
       arguments: arguments, user: .named(container.user ?? (image.user.isEmpty ? "0:0" : image.user)),
-      logPath: logPath(id))
+      logPath: place.logPath)
     spec.environment = Self.list(environment(own, container, image, expanded))
     spec.workingDirectory =
       container.workingDirectory ?? (image.workingDirectory.isEmpty ? "/" : image.workingDirectory)
-    spec.hostName = Self.hostName(name)
+    spec.hostName = place.hostName
     spec.mounts = try container.volumes.map { (volume) throws(Failure) in
       try mount(volume, of: name, user: container.user ?? image.user)
     }
@@ -236,9 +256,8 @@ struct WorkloadComposer {
         // The host name first: it is what /etc/hosts says of the container itself.
         .bridge(
           NetworkAttachment(
-            ports: container.ports, names: [spec.hostName, name.rawValue], egress: container.egress))
+            ports: container.ports, names: [spec.hostName] + place.names, egress: container.egress))
       }
-    warn(missing, id)
     return spec
   }
 

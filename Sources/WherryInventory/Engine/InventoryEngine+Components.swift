@@ -116,8 +116,8 @@ extension InventoryEngine {
 
   private func complete(_ artifact: Artifact, of recipe: Recipe, request: PublicationRequest) throws -> Artifact {
     let place = "artifact \(artifact.uri) of \(recipe.name) \(recipe.version)"
+    if artifact.image != nil { return artifact }
     let scheme = artifact.uri.prefix { $0 != ":" }.lowercased()
-    if ["docker", "oci"].contains(scheme) { return artifact }
     // Devices fetch everything else from here, whatever scheme the recipe writes (PlanComposer).
     guard scheme == "https" else { return try completeOwn(artifact, place: place, request: request) }
     guard artifact.digest != nil, artifact.size != nil else {

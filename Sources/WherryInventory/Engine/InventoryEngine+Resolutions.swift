@@ -108,10 +108,9 @@ extension InventoryEngine {
   private func references(of versions: [ComponentName: Version], on platform: Platform) -> Set<String> {
     var references: Set<String> = []
     for (name, version) in versions {
-      guard let recipe = catalog[name, version], let manifest = ManifestSelector.select(recipe, for: platform),
-        let container = manifest.container
+      guard let recipe = catalog[name, version], let manifest = ManifestSelector.select(recipe, for: platform)
       else { continue }
-      references.insert(container.image)
+      references.formUnion(manifest.images)
     }
     return references
   }

@@ -7,9 +7,7 @@ import WherryWire
 extension Artifact {
   /// Fetched by devices from where it is; of everything else (`wherry:`, `s3:`, `greengrass:`, `file:`) the file lies
   /// beside the recipe and is uploaded.
-  fileprivate var isElsewhere: Bool {
-    ["https", "docker", "oci"].contains(uri.prefix { $0 != ":" }.lowercased())
-  }
+  fileprivate var isElsewhere: Bool { image != nil || uri.lowercased().hasPrefix("https:") }
 }
 
 /// A recipe on disk with the files that it names.

@@ -85,7 +85,7 @@ import WherryModel
          "linux": {"namespaces": [{"type": "mount"}, {"type": "user"}]}}
         """))
     #expect(made[0...1] == [.meetParent(.born), .user(0, group: 0, groups: [])])
-    #expect(made.contains { if case .openTree("/dev/null", _, _) = $0 { true } else { false } })
+    #expect(made.contains { if case .openTree("/dev/null", _, _, _) = $0 { true } else { false } })
     #expect(!made.contains { if case .node = $0 { true } else { false } })
   }
 
@@ -110,7 +110,7 @@ import WherryModel
         try bundle(
           linux: "\"rootfsPropagation\": \"\(root)\"",
           others: "\"mounts\": [{\"destination\": \"/d\", \"source\": \"/s\", \"options\": [\(options)]}]"))
-      let taken = made.firstIndex { if case .openTree("/s", _, _) = $0 { true } else { false } }
+      let taken = made.firstIndex { if case .openTree("/s", _, _, _) = $0 { true } else { false } }
       let kept = made.firstIndex {
         switch $0 {
         case .propagation, .treePropagation: true
@@ -141,7 +141,7 @@ import WherryModel
     var context = BundleContext(root: "/r")
     context.hostDevices = ["/dev/fuse"]
     let made = try operations(container, context)
-    #expect(made.contains { if case .openTree("/dev/fuse", _, _) = $0 { true } else { false } })
+    #expect(made.contains { if case .openTree("/dev/fuse", _, _, _) = $0 { true } else { false } })
     #expect(made.contains { if case .attach(_, "/dev/fuse", _, _) = $0 { true } else { false } })
     #expect(made.contains { if case .node("/dev/p", _, _, _, _, _) = $0 { true } else { false } })
   }
