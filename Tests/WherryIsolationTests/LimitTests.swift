@@ -45,7 +45,7 @@ import WherryTestSupport
     guard let bench = Workbench(#function) else { return }
     let layout = bench.host.layout
     guard layout.has(.io), let mount = layout.legacy[.io] ?? layout.unified else {
-      print("SKIPPED \(#function): no io controller on this host")
+      print("\(#function): no io controller on this host, nothing to test")
       return
     }
     var spec = bench.container("a.run", ["sleep", "100"], readOnly: false)
