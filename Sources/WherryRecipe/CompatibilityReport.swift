@@ -100,7 +100,7 @@ package struct CompatibilityReport: Hashable, Sendable {
             _ = try DockerParser.parse(call.words)
             carriedOut.append(
               place + "the agent's own engine carries it out; its images have to be docker: artifacts of the recipe")
-          } catch { found.append(place + error.description.clipped) }
+          } catch { found.append(place + error.description) }
         }
       }
     }
