@@ -51,6 +51,7 @@ let package = Package(
       name: "WherryRollout", dependencies: ["WherryJSON", "WherryModel", "WherryWire"], swiftSettings: strict),
 
     // L2: adapters, one outside thing each.
+    .target(name: "WherrySystem", dependencies: ["WherryJSON", "WherryModel", "CIsolation"], swiftSettings: strict),
     .target(name: "WherryCrypto", dependencies: ["WherryModel", "COpenSSL"], swiftSettings: strict),
     .target(name: "WherrySQLite", dependencies: ["CSQLite"], swiftSettings: strict),
     .target(
@@ -65,7 +66,7 @@ let package = Package(
       name: "WherryTransfer", dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "CCurl"],
       swiftSettings: strict),
     .target(
-      name: "WherryIsolation", dependencies: ["WherryJSON", "WherryModel", "CIsolation", "CSeccomp"],
+      name: "WherryIsolation", dependencies: ["WherryJSON", "WherryModel", "WherrySystem", "CIsolation", "CSeccomp"],
       swiftSettings: strict),
 
     // L3: engines.
@@ -89,7 +90,7 @@ let package = Package(
       name: "WherryAgent",
       dependencies: [
         "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryDocker",
-        "WherryCrypto", "WherrySQLite", "WherryMQTT", "WherryIsolation",
+        "WherryCrypto", "WherrySQLite", "WherryMQTT", "WherryIsolation", "WherrySystem",
       ],
       swiftSettings: strict),
 
@@ -113,17 +114,19 @@ let package = Package(
       dependencies: ["WherryJSON", "WherryModel", "WherryWire", "WherryCrypto", "WherryAgent"], swiftSettings: strict),
     .executableTarget(
       name: "wherry-fetch",
-      dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "WherryOCI", "WherryTransfer"], swiftSettings: strict),
+      dependencies: ["WherryJSON", "WherryModel", "WherryCrypto", "WherryOCI", "WherryTransfer", "WherrySystem"],
+      swiftSettings: strict),
     // Reads recipes on a device, where nothing else links a YAML parser.
     .executableTarget(
-      name: "wherry-recipe", dependencies: ["WherryJSON", "WherryModel", "WherryRecipe", "WherryWire"],
+      name: "wherry-recipe", dependencies: ["WherryJSON", "WherryModel", "WherryRecipe", "WherryWire", "WherrySystem"],
       swiftSettings: strict),
     .executableTarget(
-      name: "wherry-oci", dependencies: ["WherryJSON", "WherryModel", "WherryIsolation", "CIsolation"],
+      name: "wherry-oci",
+      dependencies: ["WherryJSON", "WherryModel", "WherryIsolation", "WherrySystem", "CIsolation"],
       swiftSettings: strict),
     // `docker` for the scripts of components.
     .executableTarget(
-      name: "wherry-docker", dependencies: ["WherryJSON", "WherryModel", "WherryDocker", "CIsolation"],
+      name: "wherry-docker", dependencies: ["WherryJSON", "WherryModel", "WherryDocker", "WherrySystem", "CIsolation"],
       swiftSettings: strict),
     // One per workload, so its memory counts: static, and without the Swift runtime that SwiftPM links even into C.
     .executableTarget(

@@ -25,11 +25,14 @@ extension Cgroup {
     path.flatMap(Files.text).flatMap { text in Int64(text.filter { $0 != "\n" }) }
   }
 
-  /// Of a file with lines `name number`.
   private static func field(_ name: String, of path: String?) -> Int64? {
-    let lines = path.flatMap(Files.text)?.split(separator: "\n") ?? []
-    return lines.lazy.compactMap { line in line.hasPrefix(name + " ") ? Int64(line.dropFirst(name.count + 1)) : nil }
-      .first
+    path.flatMap(Files.text).flatMap { field(name, in: $0) }
+  }
+
+  /// Of lines `name number`.
+  static func field(_ name: String, in text: String) -> Int64? {
+    text.split(separator: "\n").lazy
+      .compactMap { line in line.hasPrefix(name + " ") ? Int64(line.dropFirst(name.count + 1)) : nil }.first
   }
 
   /// `some avg10=0.12 avg60=…`; kernels that do not measure it have no such file, or nothing in it.

@@ -1,5 +1,6 @@
 import CIsolation
 import Glibc
+import WherrySystem
 
 /// The few file operations of this module, without Foundation.
 enum Files {
@@ -34,18 +35,7 @@ enum Files {
     return write(bytes, to: descriptor)
   }
 
-  static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
-    var done = 0
-    while done < bytes.count {
-      let count = bytes.withUnsafeBytes {
-        Glibc.write(descriptor, $0.baseAddress?.advanced(by: done), bytes.count - done)
-      }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return errno }
-      done += count
-    }
-    return 0
-  }
+  static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 { Descriptor.write(bytes, to: descriptor) }
 
   /// Zero or an errno. Tried again when a parent vanishes meanwhile: another agent may be tearing down its part.
   @discardableResult

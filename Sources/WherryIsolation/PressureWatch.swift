@@ -153,7 +153,6 @@ package final class PressureWatch {
   private static func kills(_ file: Int32) -> Int64 {
     var buffer = [UInt8](repeating: 0, count: 512)
     let count = pread(file, &buffer, buffer.count, 0)
-    let lines = String(decoding: buffer[..<max(0, count)], as: UTF8.self).split(separator: "\n")
-    return lines.lazy.compactMap { $0.hasPrefix("oom_kill ") ? Int64($0.dropFirst(9)) : nil }.first ?? 0
+    return Cgroup.field("oom_kill", in: String(decoding: buffer[..<max(0, count)], as: UTF8.self)) ?? 0
   }
 }

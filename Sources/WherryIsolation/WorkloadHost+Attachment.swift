@@ -1,11 +1,10 @@
 import Glibc
 import WherryModel
+import WherrySystem
 
 /// A person beside a running workload: sees what it writes from now on, and writes what it reads.
 extension WorkloadHost {
   private static let lookMilliseconds: Int32 = 50
-  /// "2026-11-24T03:04:05.123Z O "
-  private static let stampCount = 27
 
   /// Until the workload ends, or a signal ends this process's part; the end of `input` does not.
   /// - Returns: the workload's exit code, or 128 and the signal that ended it; nil when the person has left.
@@ -37,7 +36,7 @@ extension WorkloadHost {
       var entries = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
       poll(&entries, nfds_t(entries.count), Self.lookMilliseconds)
       let end = link.readEvents().compactMap(Self.end).first
-      for line in follower.readLines() { Self.text(line).map { show($0.bytes, $0.isError) } }
+      for line in follower.readLines().compactMap({ LogLine($0) }) { show(Array(line.written.utf8), line.isError) }
       if let end { return end }
       while let number = signals.next() { if number != SIGWINCH { return nil } }
       if entries[2].revents != 0, !Self.pass(from: source, to: pipe) { source = -1 }
@@ -57,13 +56,5 @@ extension WorkloadHost {
     var buffer = [UInt8](repeating: 0, count: 4096)
     let count = read(source, &buffer, buffer.count)
     return count > 0 && Files.write(Array(buffer[..<count]), to: pipe) == 0
-  }
-
-  /// As it was written: a line that was too long for the log goes on in the next.
-  private static func text(_ line: String) -> (bytes: [UInt8], isError: Bool)? {
-    let bytes = Array(line.utf8)
-    guard bytes.count >= stampCount else { return nil }
-    let mark = bytes[stampCount - 2]
-    return (bytes[stampCount...] + (mark & 0x20 == 0 ? [10] : []), mark | 0x20 == UInt8(ascii: "e"))
   }
 }

@@ -1,6 +1,7 @@
 import CIsolation
 import Glibc
 import WherryModel
+import WherrySystem
 
 /// One more process in a running workload, under the same limits.
 extension WorkloadHost {

@@ -2,6 +2,8 @@ import CIsolation
 import Glibc
 import WherryDocker
 import WherryJSON
+import WherryModel
+import WherrySystem
 
 /// One connection to the agent.
 final class AgentCall {
@@ -54,7 +56,7 @@ final class AgentCall {
     let bytes = request.canonicalBytes + [UInt8(ascii: "\n")]
     // The descriptors come with the first byte; the rest may take several calls.
     let count = wherry_send_with(descriptor, bytes, bytes.count, descriptors, UInt32(descriptors.count))
-    guard count > 0, count == bytes.count || Streams.write(Array(bytes[count...]), to: descriptor) else {
+    guard count > 0, count == bytes.count || Descriptor.write(Array(bytes[count...]), to: descriptor) == 0 else {
       throw DockerMisuse("docker: the agent cannot be asked: \(String(cString: strerror(errno))); try again")
     }
   }
@@ -99,12 +101,8 @@ final class AgentCall {
     return answer["exit"]?.integerValue.map { Int32(clamping: $0) }
   }
 
-  /// `2026-11-24T03:04:05.123Z O text`: a small letter = the line goes on in the next one.
-  private static func log(_ line: String) {
-    let parts = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
-    guard parts.count == 3, let mark = parts[1].first else { return Streams.print(line) }
-    let goesOn = mark == "o" || mark == "e"
-    let descriptor = mark == "E" || mark == "e" ? STDERR_FILENO : STDOUT_FILENO
-    Streams.write(Array((parts[2] + (goesOn ? "" : "\n")).utf8), to: descriptor)
+  private static func log(_ text: String) {
+    guard let line = LogLine(text) else { return Streams.print(text) }
+    Descriptor.write(Array(line.written.utf8), to: line.isError ? STDERR_FILENO : STDOUT_FILENO)
   }
 }

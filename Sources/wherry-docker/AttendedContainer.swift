@@ -1,7 +1,7 @@
-import CIsolation
 import Glibc
 import WherryDocker
 import WherryJSON
+import WherrySystem
 
 /// A container in the foreground. Its output comes through pipes that are its own, so that it may open /dev/stdout, and
 /// goes on coming while the agent is away.
@@ -15,13 +15,12 @@ final class AttendedContainer {
   private var output: Pipe
   private var errors: Pipe
   private let takesInput: Bool
-  private let signals: Int32
+  private let signals = SignalWatch()
   private var call: AgentCall?
   private var id: String?
   private var unsent: [Int32] = []
   private var code: Int32?
 
-  private static let passedOn = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH]
   private static let retryMilliseconds: Int32 = 200
   private static let lost: Int32 = 125
 
@@ -29,12 +28,7 @@ final class AttendedContainer {
     output = try Self.pipe(to: STDOUT_FILENO)
     errors = try Self.pipe(to: STDERR_FILENO)
     self.takesInput = takesInput
-    var set = sigset_t()
-    sigemptyset(&set)
-    for number in Self.passedOn { sigaddset(&set, number) }
-    sigprocmask(SIG_BLOCK, &set, nil)
-    signals = wherry_signal_descriptor(&set)
-    guard signals >= 0 else { throw DockerMisuse("docker run: signals cannot be listened to; try again") }
+    guard signals.descriptor >= 0 else { throw DockerMisuse("docker run: signals cannot be listened to; try again") }
   }
 
   private static func pipe(to target: Int32) throws(DockerMisuse) -> Pipe {
@@ -53,7 +47,7 @@ final class AttendedContainer {
     self.call = call
     for end in [output.write, errors.write] { close(end) }
     while !isOver || output.read >= 0 || errors.read >= 0 {
-      let sources = [isOver ? -1 : self.call?.descriptor ?? -1, signals, output.read, errors.read]
+      let sources = [isOver ? -1 : self.call?.descriptor ?? -1, signals.descriptor, output.read, errors.read]
       var entries = sources.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
       // After its end, only what is in the pipes already: something else of it may hold them open.
       let count = poll(&entries, nfds_t(entries.count), patience)
@@ -75,15 +69,13 @@ final class AttendedContainer {
     var buffer = [UInt8](repeating: 0, count: 1 << 14)
     let count = read(pipe.read, &buffer, buffer.count)
     if count < 0, errno == EINTR { return }
-    if count > 0, Streams.write(Array(buffer[..<count]), to: pipe.target) { return }
+    if count > 0, Descriptor.write(Array(buffer[..<count]), to: pipe.target) == 0 { return }
     close(pipe.read)
     pipe.read = -1
   }
 
   private func passOn() {
-    let number = wherry_next_signal(signals)
-    guard number > 0 else { return }
-    unsent.append(number)
+    while let number = signals.next() { unsent.append(number) }
     sendSignals()
   }
 

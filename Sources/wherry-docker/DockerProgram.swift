@@ -3,6 +3,7 @@ import Glibc
 import WherryDocker
 import WherryJSON
 import WherryModel
+import WherrySystem
 
 /// One call of `docker`.
 struct DockerProgram {
@@ -28,10 +29,9 @@ struct DockerProgram {
         Streams.print("Login Succeeded")
         return 0
       case .run(let run): return try start(run)
-      case .logs, .wait, .stop, .kill, .remove, .pull, .list, .images, .removeImages, .inspect:
-        let call = try AgentCall()
-        try call.ask(request(environment: []))
-        return call.listen(printsLogs: isLogs)
+      case .logs: return try ask(printsLogs: true)
+      case .wait, .stop, .kill, .remove, .pull, .list, .images, .removeImages, .inspect:
+        return try ask(printsLogs: false)
       }
     } catch {
       Streams.complain(error.description)
@@ -39,7 +39,11 @@ struct DockerProgram {
     }
   }
 
-  private var isLogs: Bool { words.contains("logs") }
+  private func ask(printsLogs: Bool) throws(DockerMisuse) -> Int32 {
+    let call = try AgentCall()
+    try call.ask(request(environment: []))
+    return call.listen(printsLogs: printsLogs)
+  }
 
   private func request(environment: [String]) -> JSON {
     var buffer = [CChar](repeating: 0, count: 4096)
@@ -91,36 +95,14 @@ struct DockerProgram {
 
 enum Streams {
   static func print(_ text: String, to descriptor: Int32 = STDOUT_FILENO) {
-    write(Array((text + "\n").utf8), to: descriptor)
+    Descriptor.write(Array((text + "\n").utf8), to: descriptor)
   }
   static func complain(_ text: String) { Streams.print(text, to: STDERR_FILENO) }
-
-  @discardableResult
-  static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
-    var done = 0
-    while done < bytes.count {
-      let count = bytes.withUnsafeBytes {
-        Glibc.write(descriptor, $0.baseAddress?.advanced(by: done), bytes.count - done)
-      }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return false }
-      done += count
-    }
-    return true
-  }
 
   static func file(_ path: String, maximum: Int) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 14)
-    while bytes.count <= maximum {
-      let count = read(descriptor, &buffer, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return count == 0 ? bytes : nil }
-      bytes += buffer[..<count]
-    }
-    return nil
+    return Descriptor.bytes(of: descriptor, maximum: maximum)
   }
 }

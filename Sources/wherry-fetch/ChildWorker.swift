@@ -2,6 +2,7 @@ import Glibc
 import WherryJSON
 import WherryModel
 import WherryOCI
+import WherrySystem
 
 /// This program once more, in another mode, with a few open files.
 final class ChildWorker {
@@ -53,7 +54,7 @@ final class ChildWorker {
     self.process = process
     self.output = output.read
     // A job is far smaller than a pipe holds; a child that dies at once only makes this fail quietly.
-    _ = Output.write(job.canonicalBytes, to: input.write)
+    Descriptor.write(job.canonicalBytes, to: input.write)
     close(input.write)
   }
 

@@ -1,6 +1,7 @@
 import WherryJSON
 import WherryModel
 import WherryOCI
+import WherrySystem
 import WherryTransfer
 
 struct DownloadJob {
@@ -21,7 +22,7 @@ struct DownloadJob {
   let elsewhere: HTTPClientConfiguration
   let registries: RegistryAccess
   let policy: DownloadPolicy
-  let identity: Identity?
+  let identity: WorkerIdentity?
   /// Bytes that stay free on the disk; nil = the worker's own idea of it.
   let headroom: Int64?
 
@@ -65,7 +66,7 @@ struct DownloadJob {
     self.items = items
     self.registries = registries
     self.elsewhere = elsewhere
-    identity = if let user = try cursor.optional("user") { try Identity(user) } else { nil }
+    identity = if let user = try cursor.optional("user") { try WorkerIdentity(user) } else { nil }
   }
 
   private static func bounded(

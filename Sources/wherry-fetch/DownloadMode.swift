@@ -2,6 +2,7 @@ import Glibc
 import WherryJSON
 import WherryModel
 import WherryOCI
+import WherrySystem
 import WherryTransfer
 
 /// `wherry-fetch download`: brings blobs into the store. Blobs that are there cause no request at all.
@@ -9,12 +10,12 @@ struct DownloadMode {
   private let job: DownloadJob
 
   init(job cursor: JSONCursor) throws(Failure) {
-    job = try Job.decode { () throws(JSONShapeError) in try DownloadJob(cursor) }
+    job = try Job.worker.decode { () throws(JSONShapeError) in try DownloadJob(cursor) }
   }
 
   func run() throws(Failure) {
     let store = try ContentStore(root: job.store)
-    try job.identity?.assume()
+    try job.identity?.assume(by: Job.worker.program, remedy: "start the agent as root")
     Confinement.endWithParent()
     Confinement.forbidNewPrivileges()
 
@@ -24,7 +25,7 @@ struct DownloadMode {
     for item in job.items where seen.insert(item.digest).inserted {
       if store.size(of: item.digest) == item.size {
         present += item.size
-        Output.event(["finished": .string(item.digest.description)])
+        WorkerOutput.event(["finished": .string(item.digest.description)])
       } else {
         missing.append(item)
       }
@@ -73,7 +74,7 @@ struct DownloadMode {
               "total": .integer(transfer.bytesTotal),
             ]
           }
-          Output.event([
+          WorkerOutput.event([
             "progress": [
               "done": .integer(done + present), "total": .integer(total + present), "active": .array(transfers),
             ]
@@ -83,7 +84,7 @@ struct DownloadMode {
             throw TransferError(
               error.failureClass == .space ? .spaceFull : .localFile, error.message, remedy: error.remedy)
           }
-          Output.event(["finished": .string(digest.description)])
+          WorkerOutput.event(["finished": .string(digest.description)])
         }
       }
     } catch { throw error.failure }

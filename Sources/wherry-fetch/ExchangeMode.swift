@@ -1,6 +1,7 @@
 import WherryJSON
 import WherryModel
 import WherryOCI
+import WherrySystem
 import WherryTransfer
 
 /// `wherry-fetch exchange`: one small HTTP request, so that the agent needs no HTTP of its own.
@@ -11,7 +12,7 @@ struct ExchangeMode {
   private static let bodyBytesMaximum = 1 << 20
 
   init(job cursor: JSONCursor) throws(Failure) {
-    (configuration, request) = try Job.decode { () throws(JSONShapeError) in
+    (configuration, request) = try Job.worker.decode { () throws(JSONShapeError) in
       var configuration = HTTPClientConfiguration()
       configuration.userAgent = "wherry-agent"
       configuration.caPEM = try cursor.optional("caPEM")?.string()
@@ -35,7 +36,7 @@ struct ExchangeMode {
     do throws(TransferError) {
       let response = try HTTPClient(configuration: configuration).send(
         request, maximumBodyBytes: Self.bodyBytesMaximum)
-      Output.event([
+      WorkerOutput.event([
         "status": .integer(Int64(response.status)), "headers": .object(response.headers.mapValues(JSON.string)),
         "body": .string(String(decoding: response.body, as: UTF8.self)),
       ])

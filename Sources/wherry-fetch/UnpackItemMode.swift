@@ -2,6 +2,7 @@ import Glibc
 import WherryJSON
 import WherryModel
 import WherryOCI
+import WherrySystem
 
 /// One archive, already open, into one directory, with everything else given up first.
 struct UnpackItemMode {
@@ -9,7 +10,7 @@ struct UnpackItemMode {
   private let job: UnpackJob
 
   init(job cursor: JSONCursor) throws(Failure) {
-    job = try Job.decode { () throws(JSONShapeError) in try UnpackJob(cursor) }
+    job = try Job.worker.decode { () throws(JSONShapeError) in try UnpackJob(cursor) }
   }
 
   func run() throws(Failure) {
@@ -27,6 +28,6 @@ struct UnpackItemMode {
       summary = try unpacker.unarchive(
         ChildWorker.inheritedDescriptor, format: format, digest: digest, size: size, into: root)
     }
-    Output.event(["unpacked": ["entries": .integer(Int64(summary.entries)), "bytes": .integer(summary.bytes)]])
+    WorkerOutput.event(["unpacked": ["entries": .integer(Int64(summary.entries)), "bytes": .integer(summary.bytes)]])
   }
 }

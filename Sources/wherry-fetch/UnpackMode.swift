@@ -14,7 +14,7 @@ struct UnpackMode {
   private static let parallelMaximum: Int64 = 16
 
   init(job cursor: JSONCursor) throws(Failure) {
-    (jobs, parallel, waits) = try Job.decode { () throws(JSONShapeError) in
+    (jobs, parallel, waits) = try Job.worker.decode { () throws(JSONShapeError) in
       var jobs: [UnpackJob] = []
       var contents: [String: UnpackJob.Content] = [:]
       for item in try cursor.require("items").array() {

@@ -2,6 +2,7 @@ import Glibc
 import WherryJSON
 import WherryModel
 import WherryOCI
+import WherrySystem
 
 /// Unpacks each archive as soon as its blob is there, some at a time, and moves what is whole to its place. One thread,
 /// which waits for its children and for blobs, never for the disk.
@@ -99,7 +100,7 @@ final class UnpackQueue {
 
   private func finished(_ target: UnpackTarget) -> Beginning {
     target.release()
-    Output.event(["finished": .string(target.path)])
+    WorkerOutput.event(["finished": .string(target.path)])
     return .finished
   }
 

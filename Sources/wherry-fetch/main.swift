@@ -1,6 +1,7 @@
 import Glibc
 import WherryJSON
 import WherryModel
+import WherrySystem
 
 // wherry-fetch: what the resident agent does not do itself because it needs large libraries or touches hostile bytes.
 // Short-lived. One job as JSON on standard input, one event as JSON per line on standard output; exit 0 when all of
@@ -20,10 +21,10 @@ let usage = """
 
 func run(_ mode: String) throws(Failure) {
   switch mode {
-  case "download": try DownloadMode(job: Job.read()).run()
-  case "unpack": try UnpackMode(job: Job.read()).run()
-  case UnpackItemMode.name: try UnpackItemMode(job: Job.read()).run()
-  case "exchange": try ExchangeMode(job: Job.read()).run()
+  case "download": try DownloadMode(job: Job.worker.read()).run()
+  case "unpack": try UnpackMode(job: Job.worker.read()).run()
+  case UnpackItemMode.name: try UnpackItemMode(job: Job.worker.read()).run()
+  case "exchange": try ExchangeMode(job: Job.worker.read()).run()
   default:
     throw Failure(
       .internalError, code: "worker.usage", message: "wherry-fetch has no mode \"\(mode.prefix(40))\"",
@@ -33,12 +34,12 @@ func run(_ mode: String) throws(Failure) {
 
 switch CommandLine.arguments.dropFirst().first {
 case nil:
-  Output.error(usage)
+  WorkerOutput.error(usage)
   exit(2)
-case "--help", "-h": Output.line(usage)
+case "--help", "-h": WorkerOutput.line(usage)
 case let mode?:
   do throws(Failure) { try run(mode) } catch {
-    Output.event(["failed": Job.json(of: error)])
+    WorkerOutput.event(["failed": Job.json(of: error)])
     exit(1)
   }
 }

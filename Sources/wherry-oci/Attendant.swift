@@ -2,6 +2,7 @@ import CIsolation
 import Glibc
 import WherryIsolation
 import WherryModel
+import WherrySystem
 
 /// A terminal between the person at this one and the container: its other end comes over a socket as it would to
 /// conmon.

@@ -2,6 +2,7 @@ import Glibc
 import WherryIsolation
 import WherryJSON
 import WherryModel
+import WherrySystem
 
 struct Command {
   let runtime: BundleRuntime

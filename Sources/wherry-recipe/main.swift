@@ -2,6 +2,7 @@ import Glibc
 import WherryJSON
 import WherryModel
 import WherryRecipe
+import WherrySystem
 import WherryWire
 
 // wherry-recipe: recipes as people write them (YAML or JSON) to the canonical JSON that a device works with, for local
@@ -20,8 +21,8 @@ let usage = """
 
 switch CommandLine.arguments.dropFirst().first {
 case "convert": exit(Conversion.run())
-case "--help", "-h": Output.text(usage, to: STDOUT_FILENO)
+case "--help", "-h": WorkerOutput.line(usage)
 default:
-  Output.text(usage, to: STDERR_FILENO)
+  WorkerOutput.error(usage)
   exit(2)
 }

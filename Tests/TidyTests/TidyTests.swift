@@ -8,8 +8,8 @@ import Testing
   /// What runs on a device all day, and its short-lived workers.
   static let devicePath = [
     "WherryJSON", "WherryModel", "WherryPlanning", "WherryLifecycle", "WherryWire", "WherryCrypto", "WherrySQLite",
-    "WherryMQTT", "WherryIsolation", "WherryAgent", "WherryOCI", "WherryTransfer", "WherryDocker", "wherry-agent",
-    "wherry-fetch", "wherry-recipe", "wherry-docker",
+    "WherryMQTT", "WherryIsolation", "WherryAgent", "WherryOCI", "WherryTransfer", "WherryDocker", "WherrySystem",
+    "wherry-agent", "wherry-fetch", "wherry-recipe", "wherry-docker",
   ]
   static let core = [
     "WherryJSON", "WherryModel", "WherryRecipe", "WherryPlanning", "WherryLifecycle", "WherryRollout", "WherryWire",

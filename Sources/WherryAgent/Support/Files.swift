@@ -1,5 +1,6 @@
 import Glibc
 import WherryModel
+import WherrySystem
 
 /// Whole small files and directories. Every failure names the path and what to do.
 enum Files {
@@ -60,16 +61,7 @@ enum Files {
   }
 
   static func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
-    bytes.withUnsafeBytes { buffer in
-      var done = 0
-      while done < buffer.count {
-        let count = Glibc.write(descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done)
-        if count < 0 && errno == EINTR { continue }
-        guard count > 0 else { return false }
-        done += count
-      }
-      return true
-    }
+    Descriptor.write(bytes, to: descriptor) == 0
   }
 
   static func syncParent(of path: String) {

@@ -79,7 +79,11 @@ package final class AgentNetwork {
       lease.egress = egress
       try leases.save(lease)
       attachments[workload] = Attachment(lease: lease)
-      let holds = try hold(lease)
+      var holds: [PortHold] = []
+      for place in places(of: lease) {
+        holds.append(
+          try PortHold(place.port, family: place.family, address: place.address, workload: workload))
+      }
       let namespace = try NetworkNamespace()
       try connect(namespace, lease)
       for table in tables { try table.publish(lease) }
@@ -114,8 +118,8 @@ package final class AgentNetwork {
     try? prepare()
     for (workload, attachment) in attachments {
       // Somebody else may have taken the port while no agent held it; the workload itself still answers there.
-      attachments[workload]?.holds = tables.flatMap { table in
-        attachment.lease.ports.compactMap { try? hold($0, table, workload) }.compactMap { $0 }
+      attachments[workload]?.holds = places(of: attachment.lease).compactMap {
+        try? PortHold($0.port, family: $0.family, address: $0.address, workload: workload)
       }
     }
   }
@@ -137,20 +141,21 @@ extension AgentNetwork {
 
   private var tables: [NetfilterTable] { [table] + [table6].compactMap { $0 } }
 
-  private func hold(_ lease: NetworkLease) throws(Failure) -> [PortHold] {
-    var holds: [PortHold] = []
-    for table in tables where lease.address(table.family) != nil {
-      for port in lease.ports { if let hold = try hold(port, table, lease.workload) { holds.append(hold) } }
-    }
-    return holds
+  private struct PublishedPlace {
+    var port: PublishedPort
+    var family: IPFamily
+    /// Nil = every one of that family.
+    var address: IPAddress?
   }
 
-  /// Nil = it is not published there.
-  private func hold(_ port: PublishedPort, _ table: NetfilterTable, _ workload: String) throws(Failure) -> PortHold? {
-    switch table.publication {
-    case .nowhere: nil
-    case .everywhere: try PortHold(port, family: table.family, address: nil, workload: workload)
-    case .at(let address): try PortHold(port, family: table.family, address: address, workload: workload)
+  /// Where a lease's ports answer.
+  private func places(of lease: NetworkLease) -> [PublishedPlace] {
+    tables.filter { lease.address($0.family) != nil }.flatMap { table -> [PublishedPlace] in
+      switch table.publication {
+      case .nowhere: []
+      case .everywhere: lease.ports.map { PublishedPlace(port: $0, family: table.family) }
+      case .at(let address): lease.ports.map { PublishedPlace(port: $0, family: table.family, address: address) }
+      }
     }
   }
 

@@ -35,12 +35,13 @@ final class PortHold {
 struct SocketName {
   private let bytes: [UInt8]
 
-  init(_ family: IPFamily, _ address: IPAddress?, port: UInt16) {
+  /// - Parameter link: on which an address that links give themselves is meant.
+  init(_ family: IPFamily, _ address: IPAddress?, port: UInt16, link: UInt32 = 0) {
     let place = address?.bytes ?? [UInt8](repeating: 0, count: family.byteCount)
     // struct sockaddr_in and sockaddr_in6: family, port, then the address; of IPv6 after the flow, before the scope.
     let start = NetlinkMessage.native(sa_family_t(family.number)) + NetlinkMessage.big(port)
     let zeros = [UInt8](repeating: 0, count: 8)
-    bytes = family == .v4 ? start + place + zeros : start + zeros[..<4] + place + zeros[..<4]
+    bytes = family == .v4 ? start + place + zeros : start + zeros[..<4] + place + NetlinkMessage.native(link)
   }
 
   func use<T>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> T) -> T {

@@ -23,18 +23,9 @@ enum NetworkMachine {
 
   /// Whether, in a workload's namespace, somebody answers at an address that a link gave itself.
   static func reaches(_ address: IPAddress, port: UInt16) -> Bool {
-    let link = if_nametoindex("eth0")
     let socket = TestSocket(stream: true, .v6)
-    var name = sockaddr_in6()
-    name.sin6_family = sa_family_t(AF_INET6)
-    name.sin6_port = port.bigEndian
-    name.sin6_scope_id = link
-    withUnsafeMutableBytes(of: &name.sin6_addr) { $0.copyBytes(from: address.bytes) }
-    return withUnsafePointer(to: &name) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(socket.descriptor, $0, socklen_t(MemoryLayout<sockaddr_in6>.size)) == 0
-      }
-    }
+    let name = SocketName(.v6, address, port: port, link: if_nametoindex("eth0"))
+    return name.use { connect(socket.descriptor, $0, $1) } == 0
   }
 
   /// Names of all links in the present network namespace.
