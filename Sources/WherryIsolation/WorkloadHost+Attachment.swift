@@ -30,6 +30,7 @@ extension WorkloadHost {
     }
     _ = fcntl(pipe, F_SETFL, 0)
     let signals = SignalWatch()
+    defer { signals.end() }
     var source = input ?? -1
     while true {
       let descriptors = [link.descriptor, signals.descriptor, source]

@@ -18,6 +18,7 @@ extension WorkloadHost {
   ) throws(Failure) -> Int32 {
     let program = try execution(in: id, arguments, environment, hasTerminal: hasTerminal)
     let signals = SignalWatch()
+    defer { signals.end() }
     var pair: [Int32] = [-1, -1]
     defer { for descriptor in pair where descriptor >= 0 { close(descriptor) } }
     guard !hasTerminal || socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0 else {

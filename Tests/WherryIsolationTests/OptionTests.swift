@@ -141,6 +141,13 @@ import WherryTestSupport
     #expect(step == "set its clocks")
   }
 
+  /// Signals that this thread does not hear.
+  private static var blocked: [Int32] {
+    var set = sigset_t()
+    sigprocmask(SIG_BLOCK, nil, &set)
+    return (1...31).filter { sigismember(&set, $0) == 1 }
+  }
+
   @Test func whoIsAttachedReadsAndWrites() throws {
     guard let bench = Workbench(#function) else { return }
     let script = "while read line; do echo got $line; test $line = end && exit 7; done"
@@ -159,8 +166,10 @@ import WherryTestSupport
     defer { for end in ends { close(end) } }
     #expect(Files.write(Array("two\nend\n".utf8), to: ends[1]) == 0)
     var shown: [UInt8] = []
+    let blocked = Self.blocked
     let code = try bench.host.attach(to: "a.run", logPath: spec.logPath, input: ends[0]) { bytes, _ in shown += bytes }
     #expect(code == 7)
+    #expect(Self.blocked == blocked, "what this thread starts from now on would be deaf to signals")
     #expect(String(decoding: shown, as: UTF8.self).hasSuffix("got two\ngot end\n"))
     #expect(throws: Failure.self) { try bench.host.attach(to: "b.run", logPath: spec.logPath, input: nil) { _, _ in } }
   }

@@ -24,9 +24,8 @@ final class LocalServer {
     fchmod(descriptor, 0o600)
     let isBound = try UnixSocket.withAddress(path) { bind(descriptor, $0, $1) } == 0
     guard isBound, listen(descriptor, 8) == 0 else {
-      let failure = Files.failure("listen on", path)
-      Glibc.close(descriptor)
-      throw failure
+      // deinit closes it.
+      throw Files.failure("listen on", path)
     }
   }
 

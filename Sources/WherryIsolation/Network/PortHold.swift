@@ -18,8 +18,6 @@ final class PortHold {
     let number = errno
     let everywhere = family == .v4 ? "every address" : "every address of IPv6"
     let place = "\(address?.description ?? everywhere), port \(port.host)/\(port.transport.rawValue)"
-    // The rest of a failed init does not run deinit's close.
-    close(descriptor)
     throw Failure(
       .start, code: number == EADDRINUSE ? "network.portTaken" : "network.publish",
       message: "\(workload) cannot publish on \(place): \(String(cString: strerror(number)))",
