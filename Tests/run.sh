@@ -32,6 +32,9 @@ if [ "$(id -u)" != 0 ]; then
     echo "Tests/run.sh: neither root nor sudo, so the tests of namespaces, mounts and cgroups will say that they skip"
   fi
 fi
+# Left to itself the runner begins every test at once: one that waits then comes to its turn behind all that do not,
+# and its time limit runs meanwhile. A few at a time keep every core busy and every limit meaningful.
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH="${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-$((2 * $(nproc)))}"
 # A crash is reported without the interactive backtracer, which can hold a pipe open for minutes.
 "${as_root[@]}" env SWIFT_BACKTRACE=enable=no swift test --skip-build "$@" 2>&1 | tee "$log"
 

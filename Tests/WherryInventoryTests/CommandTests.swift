@@ -8,7 +8,7 @@ import WherryWire
 @testable import WherryInventory
 
 /// Commands are conversations: each has an end, whatever becomes of the device.
-@Suite(.timeLimit(.minutes(1))) struct CommandTests {
+@Suite(.timeLimit(.minutes(10))) struct CommandTests {
   private func follow(
     _ fleet: EngineFixture, _ device: DeviceName
   ) async throws -> (results: AsyncStream<CommandResult>, id: String) {
@@ -56,7 +56,9 @@ import WherryWire
     let reader = Task { for await _ in results {} }
     reader.cancel()
     await reader.value
-    while fleet.bus.messages(to: Topic.commands("kiosk-1")).count < 2 { await Task.yield() }
+    while fleet.bus.messages(to: Topic.commands("kiosk-1")).count < 2, !Task.isCancelled {
+      await Task.yield()
+    }
     let message = try #require(fleet.bus.messages(to: Topic.commands("kiosk-1")).last)
     #expect(try Command(JSONCursor(try JSON(parsing: message.payload))).body == .cancel(id: id))
   }

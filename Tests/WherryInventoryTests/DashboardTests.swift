@@ -9,7 +9,7 @@ import WherryWire
 
 /// What a person sees, in a real browser.
 @Suite(
-  .serialized, .timeLimit(.minutes(2)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(
     if: RunningService.isBrokerInstalled && Chromium.path != nil,
     "mosquitto or chromium is not installed: apt-get install mosquitto chromium"))

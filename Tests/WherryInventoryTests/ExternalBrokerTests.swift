@@ -9,7 +9,7 @@ import WherryTestSupport
 
 /// A broker that somebody else runs, with what `wherry-inventory broker-certificate` makes.
 @Suite(
-  .serialized, .timeLimit(.minutes(1)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: RunningService.isBrokerInstalled, "mosquitto is not installed: apt-get install mosquitto"))
 struct ExternalBrokerTests {
   let directory = TemporaryDirectory()

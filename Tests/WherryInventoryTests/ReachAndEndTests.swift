@@ -9,7 +9,7 @@ import WherryTestSupport
 
 /// Where the service is reached, and that it ends whatever its clients do.
 @Suite(
-  .serialized, .timeLimit(.minutes(1)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: RunningService.isBrokerInstalled, "mosquitto is not installed: apt-get install mosquitto"))
 struct ReachAndEndTests {
   let directory = TemporaryDirectory()

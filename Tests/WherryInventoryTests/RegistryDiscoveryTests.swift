@@ -7,7 +7,7 @@ import WherryOCI
 @testable import WherryInventory
 
 @Suite(
-  .serialized, .timeLimit(.minutes(2)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: RunningService.isBrokerInstalled, "mosquitto is not installed: apt-get install mosquitto"))
 struct RegistryDiscoveryTests {
   private func names(_ answer: RunningService.Answer, _ key: String) -> [String]? {

@@ -7,7 +7,7 @@ import WherryWire
 @testable import WherryInventory
 
 @Suite(
-  .serialized, .timeLimit(.minutes(2)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: RunningService.isBrokerInstalled, "mosquitto is not installed: apt-get install mosquitto"))
 struct RegistryPullTests {
   @Test func aClientIsChallengedAndLetInWithATokenAsBearerOrAsAnyUsersPassword() async throws {

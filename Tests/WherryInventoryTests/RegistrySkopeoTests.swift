@@ -10,7 +10,7 @@ import WherryTestSupport
 
 /// The registry as a client sees it that somebody else wrote.
 @Suite(
-  .serialized, .timeLimit(.minutes(2)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: RunningService.isBrokerInstalled, "mosquitto is not installed: apt-get install mosquitto"),
   .enabled(if: ChildProcess.find("skopeo") != nil, "skopeo is not installed: apt-get install skopeo"))
 struct RegistrySkopeoTests {

@@ -8,7 +8,7 @@ import WherryTestSupport
 @testable import WherryInventory
 
 @Suite(
-  .serialized, .timeLimit(.minutes(2)),
+  .serialized, .timeLimit(.minutes(10)),
   .enabled(if: RunningService.isBrokerInstalled, "mosquitto is not installed: apt-get install mosquitto"))
 struct RegistryUploadTests {
   private let blob = Array("a blob in three pieces".utf8)
