@@ -35,8 +35,8 @@ extension Cgroup {
       .compactMap { line in line.hasPrefix(name + " ") ? Int64(line.dropFirst(name.count + 1)) : nil }.first
   }
 
-  /// `some avg10=0.12 avg60=…`; kernels that do not measure it have no such file, or nothing in it.
-  private static func pressure(_ path: String) -> Double? {
+  /// `some avg10=0.12 avg60=…`, in percent; kernels that do not measure it have no such file, or nothing in it.
+  static func pressure(_ path: String) -> Double? {
     let line = Files.text(path)?.split(separator: "\n").first { $0.hasPrefix("some ") }
     let word = line?.split(separator: " ").first { $0.hasPrefix("avg10=") }
     return word.flatMap { Double($0.dropFirst(6)) }

@@ -15,13 +15,19 @@ package enum WorkloadTrouble: Hashable, Sendable {
 /// Pressure (PSI) and memory events of workloads, watched through one descriptor that is ready when there is something.
 /// Of pressure the kernel tells at most once in its window; memory events may come by the hundred, so each workload's
 /// are heard once and again only after `listenAgain`.
+///
+/// Pressure is watched where all of the agent's workloads are together, and who of them it is their own averages say:
+/// to take a trigger back waits for a grace period of the kernel, which no start and no stop shall do.
 package final class PressureWatch {
   private static let trigger = "some 1000000 10000000"
   private static let eventsMaximum = 16
+  /// Percent of the last ten seconds: half of what the trigger tells of, since the average follows with a delay.
+  private static let stalledPercent = 5.0
 
   private enum Kind { case memory, disk, kills }
 
   private struct Source {
+    /// Empty = all workloads.
     var id: String
     var kind: Kind
     /// What tells: a file of the cgroup, or on v1 an eventfd.
@@ -35,6 +41,8 @@ package final class PressureWatch {
   /// -1 until there is something to watch.
   package private(set) var descriptor: Int32 = -1
   private var sources: [Int32: Source] = [:]
+  /// Of the workloads, on v2.
+  private var directories: [String: String] = [:]
 
   package init() {}
 
@@ -49,13 +57,8 @@ package final class PressureWatch {
     if descriptor < 0 { descriptor = epoll_create1(O_CLOEXEC) }
     guard descriptor >= 0 else { return }
     if let directory = cgroup.unifiedDirectory {
-      for (name, kind) in [("memory", Kind.memory), ("io", .disk)] {
-        let file = open("\(directory)/\(name).pressure", O_RDWR | O_NONBLOCK | O_CLOEXEC)
-        guard file >= 0 else { continue }
-        // With its NUL: the kernel takes the last byte for one.
-        let isTold = Glibc.write(file, Self.trigger, Self.trigger.utf8.count + 1) > 0
-        if isTold { keep(Source(id: id, kind: kind, descriptor: file)) } else { Glibc.close(file) }
-      }
+      directories[id] = directory
+      if let slash = directory.lastIndex(of: "/") { watchPressure(String(directory[..<slash])) }
     }
     guard let path = cgroup.layout.memoryEvents(of: cgroup.path) else { return }
     let file = open(path, O_RDONLY | O_CLOEXEC)
@@ -69,6 +72,17 @@ package final class PressureWatch {
     }
     source.kills = Self.kills(file)
     keep(source)
+  }
+
+  private func watchPressure(_ directory: String) {
+    for (name, kind) in [("memory", Kind.memory), ("io", .disk)]
+    where !sources.values.contains(where: { $0.kind == kind }) {
+      let file = open("\(directory)/\(name).pressure", O_RDWR | O_NONBLOCK | O_CLOEXEC)
+      guard file >= 0 else { continue }
+      // With its NUL: the kernel takes the last byte for one.
+      let isTold = Glibc.write(file, Self.trigger, Self.trigger.utf8.count + 1) > 0
+      if isTold { keep(Source(id: "", kind: kind, descriptor: file)) } else { Glibc.close(file) }
+    }
   }
 
   private func keep(_ source: Source) {
@@ -87,13 +101,14 @@ package final class PressureWatch {
   }
 
   func remove(_ id: String) {
+    directories[id] = nil
     for source in sources.values where source.id == id {
       sources[source.descriptor] = nil
       Self.close(source)
     }
   }
 
-  /// How many things of it are watched.
+  /// How many things of it are watched; of the empty id: how many of all together.
   func count(of id: String) -> Int { sources.values.count { $0.id == id } }
 
   private static func close(_ source: Source) {
@@ -107,20 +122,28 @@ package final class PressureWatch {
     var events = [epoll_event](repeating: epoll_event(), count: Self.eventsMaximum)
     let count = epoll_wait(descriptor, &events, Int32(events.count), 0)
     guard count > 0 else { return [] }
-    return events[..<Int(count)].compactMap { event in
-      guard let source = sources[event.data.fd] else { return nil }
+    return events[..<Int(count)].flatMap { event -> [(id: String, trouble: WorkloadTrouble)] in
+      guard let source = sources[event.data.fd] else { return [] }
       switch source.kind {
       case .memory, .disk:
         // Its cgroup is gone: it would tell so for ever.
         if event.events & EPOLLERR.rawValue != 0 {
           sources[source.descriptor] = nil
           Self.close(source)
-          return nil
+          return []
         }
-        return (source.id, source.kind == .memory ? .shortOfMemory : .waitsForDisk)
-      case .kills: return more(source).map { (source.id, .killedForMemory($0)) }
+        return stalled(source.kind == .memory ? "memory" : "io")
+          .map { ($0, source.kind == .memory ? .shortOfMemory : .waitsForDisk) }
+      case .kills: return more(source).map { [(source.id, .killedForMemory($0))] } ?? []
       }
     }
+  }
+
+  /// Whose averages are high, or else whose is the highest.
+  private func stalled(_ kind: String) -> [String] {
+    let averages = directories.compactMapValues { Cgroup.pressure("\($0)/\(kind).pressure") }.filter { $0.value > 0 }
+    let high = averages.filter { $0.value >= Self.stalledPercent }.keys.sorted()
+    return high.isEmpty ? averages.max { $0.value < $1.value }.map { [$0.key] } ?? [] : high
   }
 
   /// Nil = not more than before.
