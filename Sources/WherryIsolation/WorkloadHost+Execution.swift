@@ -8,7 +8,7 @@ extension WorkloadHost {
   /// For health checks: its output is dropped, and it ends with this process.
   package func execute(in id: String, arguments: [String], environment: [String] = []) throws(Failure) -> WorkloadLink {
     let program = try execution(in: id, arguments, environment, hasTerminal: false)
-    return try spawn(id, program, directory: nil, listener: -1)
+    return try spawn(id, program, listener: -1)
   }
 
   /// For a person: with the streams of this process, or a terminal that this process is the other end of.
@@ -25,7 +25,7 @@ extension WorkloadHost {
       throw Self.cannot("make a socket", id, errno)
     }
     _ = fcntl(pair[0], F_SETFD, FD_CLOEXEC)
-    let link = try spawn(id, program, directory: nil, listener: pair[1], keepsStreams: true)
+    let link = try spawn(id, program, listener: pair[1], keepsStreams: true)
     guard hasTerminal else { return try attend(link, nil, signals) }
     close(pair[1])
     // Nothing comes when it could not be made; the link says why.

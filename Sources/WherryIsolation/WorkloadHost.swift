@@ -139,6 +139,31 @@ package final class WorkloadHost {
   ) throws(Failure) -> WorkloadLink {
     try write(spec, directory.path, Files.makeDirectories(directory.path, mode: 0o700))
     try write(spec, directory.path, directory.prepare(identity: identity))
+    let listener = wherry_listen(directory.path, "ctl.sock")
+    guard listener >= 0 else { throw Self.cannot("listen on ctl.sock in \(directory.path)", spec.id, errno) }
+    defer { close(listener) }
+    let file = try programFile(spec.id)
+    defer { close(file) }
+    // It gets itself ready while everything else is made, and ends without having done anything when this end is closed.
+    let (descriptor, shim) = try spawnShim(spec.id, directory.path, file, listener, streams)
+    shims[spec.id] = shim
+    let link = workloadLink(spec.id, descriptor: descriptor, directory)
+    do throws(Failure) {
+      try prepare(spec, in: directory, program: file)
+      link.go()
+      // Last: whatever moment the agent dies at, the next one knows whether there was a shim.
+      try write(spec, directory.path, directory.markLaunched())
+    } catch {
+      link.kill()
+      link.close()
+      throw error
+    }
+    pressure.add(spec.id, cgroup(of: spec.id))
+    return link
+  }
+
+  /// Makes what the workload is to be started in, and writes down for the shim how.
+  private func prepare(_ spec: WorkloadSpec, in directory: WorkloadDirectory, program file: Int32) throws(Failure) {
     let cgroup = cgroup(of: spec.id)
     try cgroup.create(try WorkloadPreparation(spec: spec, directory: directory).resources())
     let context = try context(of: spec, cgroup: cgroup, in: directory)
@@ -150,44 +175,43 @@ package final class WorkloadHost {
       user: context.users?.onHost(context.user.user) ?? context.user.user)
     try write(spec, directory.path, directory.write(probe))
     if let slash = spec.logPath.lastIndex(of: "/") { Files.makeDirectories(String(spec.logPath[..<slash])) }
-    let listener = wherry_listen(directory.path, "ctl.sock")
-    guard listener >= 0 else { throw Self.cannot("listen on ctl.sock in \(directory.path)", spec.id, errno) }
-    defer { close(listener) }
-    let link = try spawn(
-      spec.id, LaunchProgram.build(spec, context).bytes, directory: directory, listener: listener, streams: streams)
-    // Last: whatever moment the agent dies at, the next one knows whether there was a shim.
-    let error = directory.markLaunched()
-    guard error == 0 else {
-      link.kill()
-      link.close()
-      throw Self.cannot("keep its identity", spec.id, error)
-    }
-    pressure.add(spec.id, cgroup)
-    return link
+    try write(LaunchProgram.build(spec, context).bytes, to: file, spec.id)
   }
 
   /// Without a directory: one more process in a running workload, with nothing to write down.
   func spawn(
-    _ id: String, _ program: [UInt8], directory: WorkloadDirectory?, listener: Int32, keepsStreams: Bool = false,
-    streams: [Int32]? = nil
+    _ id: String, _ program: [UInt8], directory: WorkloadDirectory? = nil, listener: Int32, keepsStreams: Bool = false
   ) throws(Failure) -> WorkloadLink {
+    let file = try programFile(id)
+    defer { close(file) }
+    try write(program, to: file, id)
+    let (descriptor, shim) = try spawnShim(id, directory?.path ?? (keepsStreams ? "=" : "-"), file, listener, nil)
+    let link = WorkloadLink(
+      id: id, descriptor: descriptor, directory: directory, cgroup: nil, shim: shim, reaper: reaper)
+    link.go()
+    return link
+  }
+
+  private func programFile(_ id: String) throws(Failure) -> Int32 {
     let file = wherry_memory_file("wherry-program")
     guard file >= 0 else { throw Self.cannot("make a memory file", id, errno) }
-    defer { close(file) }
+    return file
+  }
+
+  private func write(_ program: [UInt8], to file: Int32, _ id: String) throws(Failure) {
     let error = Files.write(program, to: file)
     guard error == 0 else { throw Self.cannot("write the launch program", id, error) }
+  }
+
+  private func spawnShim(
+    _ id: String, _ place: String, _ program: Int32, _ listener: Int32, _ streams: [Int32]?
+  ) throws(Failure) -> (link: Int32, shim: ShimProcess) {
     var pid: Int32 = 0
-    let place = directory?.path ?? (keepsStreams ? "=" : "-")
     let link =
-      streams.map { wherry_spawn_shim(configuration.shimPath, place, file, listener, $0, &pid) }
-      ?? wherry_spawn_shim(configuration.shimPath, place, file, listener, nil, &pid)
+      streams.map { wherry_spawn_shim(configuration.shimPath, place, program, listener, $0, &pid) }
+      ?? wherry_spawn_shim(configuration.shimPath, place, program, listener, nil, &pid)
     guard link >= 0 else { throw Self.cannot("start \(configuration.shimPath)", id, errno) }
-    let shim = ShimProcess(pid: pid)
-    guard let directory else {
-      return WorkloadLink(id: id, descriptor: link, directory: nil, cgroup: nil, shim: shim, reaper: reaper)
-    }
-    shims[id] = shim
-    return workloadLink(id, descriptor: link, directory)
+    return (link, ShimProcess(pid: pid))
   }
 
   /// Known to this host until the workload is let go of. `descriptor` -1 = its shim could not be reached.

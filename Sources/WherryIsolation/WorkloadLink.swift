@@ -115,6 +115,9 @@ package final class WorkloadLink {
     shim?.reapIfEnded()
   }
 
+  /// Everything is there that the shim is to start the workload in.
+  func go() { send(WHERRY_GO, 0) }
+
   /// To the workload's first process. One that it does not handle ends it, as it would outside a pid namespace.
   package func signal(_ number: Int32) {
     if isSearching, !unsent.contains(number) { unsent.append(number) }

@@ -75,6 +75,14 @@ static long count_oom_kills(int fd) {
   return kills;
 }
 
+// The agent has this made ready beside its own preparations. When those fail, or it dies over them, nothing was started.
+static int is_told_to_go(void) {
+  struct wherry_message message;
+  ssize_t count;
+  while ((count = recv(WHERRY_FD_LINK, &message, sizeof message, 0)) < 0 && errno == EINTR) {}
+  return count == sizeof message && message.kind == WHERRY_GO;
+}
+
 static int fail(const struct wherry_report *report) {
   struct wherry_message message = {.kind = WHERRY_FAILED, .a = report->error};
   memcpy(message.text, report->step, sizeof message.text - 1);
@@ -101,6 +109,7 @@ int main(int count, char **arguments) {
     if (chdir(directory) < 0) return fail(&report);
   }
   for (int fd = WHERRY_FD_LINK; fd <= WHERRY_FD_LISTENER; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  if (!is_told_to_go()) return 1;
   size_t size = 0;
   const struct wherry_program *program = map_program(&size);
   if (!program) return fail(&report);

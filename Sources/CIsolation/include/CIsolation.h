@@ -123,7 +123,8 @@ enum wherry_message_kind {
   WHERRY_STARTED = 1,  // a = pid
   WHERRY_FAILED = 2,   // a = errno, text = step
   WHERRY_EXITED = 3,   // a = exit code or -1, b = signal or 0, c = 1: out of memory
-  // To the shim.
+  // To the shim. The first is that the program is written and may be run.
+  WHERRY_GO = 15,
   WHERRY_SIGNAL = 16,  // a = number
   WHERRY_KILL = 17,
 };
