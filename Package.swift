@@ -98,8 +98,9 @@ let package = Package(
     .executableTarget(
       name: "wherry",
       dependencies: [
-        "WherryJSON", "WherryModel", "WherryRecipe", "WherryWire", "WherryCrypto", "WherryOCI", "WherryClient",
-        "WherrySimulation", .product(name: "ArgumentParser", package: "swift-argument-parser", condition: service),
+        "WherryJSON", "WherryModel", "WherryRecipe", "WherryPlanning", "WherryWire", "WherryCrypto", "WherryOCI",
+        "WherryClient", "WherrySimulation",
+        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: service),
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -188,6 +189,12 @@ package.targets.append(
   .executableTarget(
     name: "benchmark-resolve", dependencies: ["WherryModel", "WherryPlanning"], path: "Tests/Benchmarks/Resolve",
     swiftSettings: strict))
+// The service's engine without its network; `run.sh plan` runs it.
+package.targets.append(
+  .executableTarget(
+    name: "benchmark-plan",
+    dependencies: ["WherryModel", "WherryWire", "WherryCrypto", "WherryDatabase", "WherryOCI", "WherryInventory"],
+    path: "Tests/Benchmarks/Plan", swiftSettings: strict))
 // The isolation engine by itself; `run.sh start`, `start-many` and `overhead` run it.
 package.targets.append(
   .executableTarget(

@@ -54,6 +54,9 @@ package struct DeviceExplanation {
           + "resume \(deployment.id)` or deploy another version"
       default: return "\(name), begun \(Self.span(from: deployment.createdAt, to: now)) ago: \(turn(row, deployment))"
       }
+    case "silent":
+      return
+        "\(name): \(row.failure?.description ?? "nothing was heard of it in time"); what it says later still counts"
     default: return nil
     }
   }
@@ -63,11 +66,12 @@ package struct DeviceExplanation {
     guard let open = deployment.waves.last(where: { $0.state == "open" || $0.state == "soaking" }) else {
       return "\(place), and none is open yet"
     }
+    if let obstacle = row.waitsFor { return "\(place), which is open; \(obstacle)" }
     if open.state == "soaking" {
       return "\(place); wave \(open.index) committed and soaks for \(deployment.policy.soakMilliseconds / 1_000) s"
     }
     let busy = deployment.devices.filter { member in
-      !["waiting", "parked", "committed", "failed"].contains(member.status)
+      !["waiting", "parked", "committed", "failed", "silent", "reverted"].contains(member.status)
     }
     let names = busy.prefix(3).map { "\($0.name) (\($0.status))" }.joined(separator: ", ")
     let others = busy.count > 3 ? " and \(busy.count - 3) more" : ""
@@ -93,7 +97,10 @@ package struct DeviceExplanation {
     case nil, .committed: return []
     case .received: return ["\(generation) was received"]
     case .fetching:
-      if let failure = device.failure { return ["\(generation) waits: \(failure)"] }
+      if let failure = device.failure {
+        let until = device.resumesAt.map { ", until \(Timestamp.text($0)) at the latest" } ?? ""
+        return ["\(generation) waits\(until): \(failure)"]
+      }
       guard device.bytesTotal > 0 else { return ["\(generation) is being fetched"] }
       let (done, total) = (ByteCount.readable(device.bytesDone), ByteCount.readable(device.bytesTotal))
       let percent = device.bytesDone * 100 / device.bytesTotal
@@ -169,7 +176,11 @@ package struct DeviceExplanation {
 
   /// `3 d 4 h`, `12 min`, `5 s`.
   static func span(from start: Instant, to end: Instant) -> String {
-    let seconds = max(0, (end.milliseconds - start.milliseconds) / 1_000)
+    span(milliseconds: end.milliseconds(since: start))
+  }
+
+  package static func span(milliseconds: Int64) -> String {
+    let seconds = max(0, milliseconds / 1_000)
     if seconds < 60 { return "\(seconds) s" }
     if seconds < 3_600 { return "\(seconds / 60) min" }
     if seconds < 86_400 { return "\(seconds / 3_600) h \(seconds / 60 % 60) min" }

@@ -1,5 +1,6 @@
 import WherryJSON
 import WherryModel
+import WherryRollout
 import WherrySQLite
 import WherryWire
 
@@ -21,7 +22,7 @@ package struct DeploymentRecord: Hashable, Sendable {
   package var state: DeploymentState
   /// One sentence; empty while all is well.
   package var reason: String
-  /// The rollout machine's state.
+  /// The rollout machine's state; its members are stored apart, unless an older version wrote it.
   package var machine: JSON
   package var createdAt: Instant
   package var finishedAt: Instant?
@@ -59,6 +60,34 @@ extension InventoryDatabase {
         .text(record.state.rawValue), .text(record.reason), .text(record.machine.canonical),
         .optional(record.finishedAt?.milliseconds), .integer(record.deployment.id.rawValue),
       ])
+  }
+
+  /// Who takes part, by slot.
+  package func rolloutMembers(of deployment: DeploymentID) throws -> [Int: JSON] {
+    var members: [Int: JSON] = [:]
+    for row in try store.query(
+      "SELECT slot, member FROM rollout_members WHERE deployment = ?", [.integer(deployment.rawValue)])
+    {
+      members[Int(try row.integer("slot"))] = try row.json("member")
+    }
+    return members
+  }
+
+  package func update(_ changes: RolloutChanges, of deployment: DeploymentID) throws {
+    let id = SQLiteValue.integer(deployment.rawValue)
+    if changes.isWhole { try store.run("DELETE FROM rollout_members WHERE deployment = ?", [id]) }
+    for entry in changes.members {
+      let slot = SQLiteValue.integer(Int64(entry.slot))
+      if let member = entry.member {
+        try store.run(
+          """
+          INSERT INTO rollout_members(deployment, slot, member) VALUES(?, ?, ?)
+          ON CONFLICT(deployment, slot) DO UPDATE SET member = excluded.member
+          """, [id, slot, .text(member.canonical)])
+      } else {
+        try store.run("DELETE FROM rollout_members WHERE deployment = ? AND slot = ?", [id, slot])
+      }
+    }
   }
 
   package func deployment(_ id: DeploymentID) throws -> DeploymentRecord? {

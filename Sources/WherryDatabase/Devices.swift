@@ -27,6 +27,8 @@ package struct DeviceRecord: Hashable, Sendable {
   package var heldPlan: Digest?
   /// When the signed envelope of `generation` expires.
   package var expires: Instant?
+  /// Bytes per second that it was seen downloading, the newest counting most; nil = it never was.
+  package var pace: Int64?
 
   package init(
     name: DeviceName, platform: Platform, labels: [String: String], certificate: String, createdAt: Instant
@@ -105,13 +107,13 @@ extension InventoryDatabase {
     try store.run(
       """
       UPDATE devices SET is_online = ?, last_seen = ?, agent_version = ?, boot_id = ?, report_sequence = ?, report = ?,
-        is_failing = ?, held_plan = CASE WHEN ? IN (plan, previous_plan) THEN ? ELSE held_plan END
+        pace = ?, is_failing = ?, held_plan = CASE WHEN ? IN (plan, previous_plan) THEN ? ELSE held_plan END
       WHERE name = ?
       """,
       [
         .bool(device.isOnline), .optional(device.lastSeen?.milliseconds), .text(device.agentVersion),
         .text(device.bootID), .integer(device.report?.sequence ?? 0),
-        .optional(device.report?.json.canonical), .bool(device.isFailing),
+        .optional(device.report?.json.canonical), .optional(device.pace), .bool(device.isFailing),
         .optional(device.report?.plan?.description), .optional(device.report?.plan?.description),
         .text(device.name.rawValue),
       ])
@@ -147,6 +149,7 @@ extension InventoryDatabase {
       createdAt: try row.instant("created_at"))
     device.isOnline = try row.bool("is_online")
     device.lastSeen = row.optionalInstant("last_seen")
+    device.pace = row["pace"].integer
     device.agentVersion = try row.string("agent_version")
     device.bootID = try row.string("boot_id")
     if row.optionalString("report") != nil {

@@ -3,7 +3,7 @@ import WherrySQLite
 /// Migrations are append-only and run once each, in order, one transaction each; `user_version` counts them.
 /// The SQL keeps to what PostgreSQL also reads, apart from AUTOINCREMENT and WITHOUT ROWID.
 enum Schema {
-  static let migrations: [String] = [first, overview, resolutions, registry, access, grants]
+  static let migrations: [String] = [first, overview, resolutions, registry, access, grants, rolloutMembers]
 
   static func migrate(_ store: SQLiteDatabase) throws {
     let applied = Int(try store.query("PRAGMA user_version").first?[0].integer ?? 0)
@@ -139,6 +139,17 @@ enum Schema {
   private static let grants = """
     ALTER TABLE tokens ADD COLUMN repositories TEXT NOT NULL DEFAULT '';
     ALTER TABLE tokens ADD COLUMN expires_at INTEGER;
+    """
+
+  /// How fast devices download, and a rollout's devices each on a row of their own, so that an event writes what it
+  /// changed. Rollouts of before have them in `deployments.machine` until they change next.
+  private static let rolloutMembers = """
+    CREATE TABLE rollout_members(
+      deployment INTEGER NOT NULL,
+      slot INTEGER NOT NULL,
+      member TEXT NOT NULL,
+      PRIMARY KEY(deployment, slot)) WITHOUT ROWID;
+    ALTER TABLE devices ADD COLUMN pace INTEGER;
     """
 
   /// What a device may fetch beside its newest plan, and passwords that open the registry alone.

@@ -17,8 +17,8 @@ package enum DeviceEvent: Hashable, Sendable {
   case refused(generation: Generation, digest: Digest?, Failure)
 
   case fetchProgress(generation: Generation, done: Int64, total: Int64, transfers: [Transfer] = [])
-  /// Nothing may be downloaded before that; what came is kept.
-  case fetchWaits(generation: Generation, until: Instant, Failure)
+  /// It is to begin again then; what came is kept. `opens`: when something may be downloaded, as far as is known.
+  case fetchWaits(generation: Generation, until: Instant, opens: Instant? = nil, Failure)
   case fetched(generation: Generation)
   case fetchFailed(generation: Generation, Failure)
 

@@ -37,9 +37,21 @@ extension DeviceMachine {
       report.bytesTotal = progress.total
       report.transfers = progress.transfers
     }
+    if let deployment = state.deployment, deployment.reference.generation == report.generation {
+      report.resumesAt = resumesAt(deployment.phase)
+    }
     state.nextSequence += 1
     reportedAt = now
     actions.append(.report(report))
+  }
+
+  /// Until when it asks to be left alone, at the longest; nil = it does not.
+  private func resumesAt(_ phase: DeploymentPhase) -> Instant? {
+    switch phase {
+    case .fetchPaused(_, let until, let cause): cause.isDeferral ? max(until, opensAt ?? until) : nil
+    case .asking(let deadline, let holding): holding.isEmpty ? nil : deadline
+    case .fetching, .applying, .settling, .rollingBack: nil
+    }
   }
 
   /// Whatever has a number up to that one, the service takes for a repetition.
@@ -102,7 +114,7 @@ extension DeploymentPhase {
       holding.isEmpty
         ? nil
         : Failure(
-          .timeout, code: "deployment.heldOff",
+          .timeout, code: Failure.heldOffCode,
           message: "\(holding.map(\.rawValue).joined(separator: ", ")) asked not to be changed yet",
           remedy: "nothing needs to be done: it goes on when they are done, and at the latest after the deployment's "
             + "update timeout")

@@ -25,6 +25,8 @@ package struct DeviceMachine: Sendable {
   /// When each running component is probed next.
   var probes: [ComponentName: Instant] = [:]
   var fetchProgress: FetchProgress?
+  /// When the download window opens for which it waits.
+  var opensAt: Instant?
   /// The last report's content, sequence and progress left out.
   var reported: DeviceReport?
   var reportedAt = Instant.zero
@@ -74,7 +76,9 @@ package struct DeviceMachine: Sendable {
       refuse(generation, digest, failure, now, &actions)
     case .fetchProgress(let generation, let done, let total, let transfers):
       fetchProgressed(generation, FetchProgress(done: done, total: total, transfers: transfers), now)
-    case .fetchWaits(let generation, let until, let why): fetchWaits(generation, until, why)
+    case .fetchWaits(let generation, let until, let opens, let why):
+      opensAt = opens
+      fetchWaits(generation, until, why)
     case .fetched(let generation): fetchSucceeded(generation, now, &actions)
     case .fetchFailed(let generation, let failure): fetchFailed(generation, failure, now, &actions)
     case .holding(let generation, let names): held(generation, names, now)

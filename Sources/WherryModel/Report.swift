@@ -64,6 +64,11 @@ package struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
 
   /// Of a device that downloads at certain times only, and waits for them.
   package static let downloadWindowCode = "download.window"
+  /// Of a device on which components hold their update off.
+  package static let heldOffCode = "deployment.heldOff"
+
+  /// Not an end: it says *not now*, and goes on by itself.
+  package var isDeferral: Bool { code == Self.downloadWindowCode || code == Self.heldOffCode }
 
   package var description: String { remedy.isEmpty ? message : "\(message); \(remedy)" }
 }
@@ -127,6 +132,8 @@ package struct DeviceReport: Hashable, Sendable {
   /// Digest of the plan that runs now (the committed one).
   package var running: Digest?
   package var failure: Failure?
+  /// Of one that says *not now*: when it goes on, at the latest, by its own clock; since 1970.
+  package var resumesAt: Instant?
   /// While fetching.
   package var bytesDone: Int64
   package var bytesTotal: Int64

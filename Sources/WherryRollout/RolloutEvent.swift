@@ -11,7 +11,7 @@ package enum RolloutEvent: Hashable, Sendable {
   case retry
   case cancel
   /// The device came into the target.
-  case joined(DeviceName, isOnline: Bool)
+  case joined(DeviceName, isOnline: Bool, sites: [String?] = [], bytes: Int64 = 0)
   /// The device left the target or was removed.
   case left(DeviceName)
   case tick
@@ -31,8 +31,14 @@ package enum RolloutAction: Hashable, Sendable {
 package struct RolloutDevice: Hashable, Sendable {
   package var name: DeviceName
   package var isOnline: Bool
-  package init(name: DeviceName, isOnline: Bool) {
+  /// Its value of each label that the policy's disruption budgets name, in their order; nil = it has none.
+  package var sites: [String?]
+  /// What it is expected to download.
+  package var bytes: Int64
+  package init(name: DeviceName, isOnline: Bool, sites: [String?] = [], bytes: Int64 = 0) {
     self.name = name
     self.isOnline = isOnline
+    self.sites = sites
+    self.bytes = bytes
   }
 }

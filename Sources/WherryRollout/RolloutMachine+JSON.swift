@@ -4,8 +4,10 @@ import WherryWire
 
 /// The journal's form. Read by another version of the service too: unknown members are ignored.
 extension RolloutMachine: WireValue {
-  package var json: JSON {
-    .members([
+  package var json: JSON { .members(head + [("members", .array(members.map(\.json)))]) }
+
+  private var head: [(String, JSON?)] {
+    [
       ("v", .integer(1)),
       ("policy", policy.json),
       ("state", .string(state.name)),
@@ -13,26 +15,68 @@ extension RolloutMachine: WireValue {
       ("openWave", .int(openWave)),
       ("waveEnds", .array(waveEnds.map(JSON.int))),
       ("soakUntil", soakUntil.map { .integer($0.milliseconds) }),
-      ("failuresAccepted", .int(failuresAccepted)),
-      ("members", .array(members.map(\.json))),
-    ])
+      ("accepted", failuresAccepted.isEmpty ? nil : .object(accepted)),
+      ("bytesOutAt", bytesOutAt == .zero ? nil : .integer(bytesOutAt.milliseconds)),
+      ("throttledUntil", throttledUntil.map { .integer($0.milliseconds) }),
+    ]
+  }
+
+  private var accepted: [String: JSON] {
+    Dictionary(uniqueKeysWithValues: failuresAccepted.map { ($0.key.rawValue, .int($0.value)) })
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    let policy = try RolloutPolicy(cursor.require("policy"))
+    let members = try cursor.require("members").list { (member) throws(JSONShapeError) in try Member(member) }
+    try self.init(cursor, policy, RolloutRoster(members, policy: policy))
+  }
+
+  private init(_ cursor: JSONCursor, _ policy: RolloutPolicy, _ roster: RolloutRoster) throws(JSONShapeError) {
     try cursor.requireVersion("a rollout")
-    self.init(policy: try RolloutPolicy(cursor.require("policy")), devices: [])
+    self.init(policy: policy, roster: roster)
     state = try Self.state(cursor)
     openWave = try cursor.require("openWave").int()
     waveEnds = try cursor.require("waveEnds").list { (end) throws(JSONShapeError) in try end.int() }
     soakUntil = try cursor.optional("soakUntil")?.instant()
-    failuresAccepted = try cursor.require("failuresAccepted").int()
-    let members = try cursor.require("members").list { (member) throws(JSONShapeError) in try Member(member) }
-    roster = RolloutRoster(members)
-    roster.settle()
+    bytesOutAt = try cursor.optional("bytesOutAt")?.instant() ?? .zero
+    throttledUntil = try cursor.optional("throttledUntil")?.instant()
+    failuresAccepted = try Self.accepted(cursor)
+    self.roster.settle()
     guard waveEnds.indices.contains(max(0, openWave)) else { throw cursor.fail("wave \(openWave) does not exist") }
     if let stray = members.first(where: { !waveEnds.indices.contains($0.wave ?? 0) }) {
       throw cursor.fail("device \(stray.name) is in a wave that does not exist")
     }
+  }
+
+  // MARK: - In parts
+
+  /// All but the members.
+  package var headJSON: JSON { .members(head) }
+
+  /// The members that changed since this was asked last, by their slots; everyone the first time.
+  package mutating func takeChanges() -> RolloutChanges {
+    let changes = roster.takeChanges()
+    let members = changes.slots.sorted().map { RolloutChanges.Entry(slot: $0, member: roster[$0]?.json) }
+    return RolloutChanges(isWhole: changes.isWhole, members: members)
+  }
+
+  /// - Parameter members: by slot.
+  package init(head: JSONCursor, members: [Int: JSON]) throws(JSONShapeError) {
+    let policy = try RolloutPolicy(head.require("policy"))
+    var slots: [Int: Member] = [:]
+    for (slot, member) in members { slots[slot] = try Member(JSONCursor(member, path: "/members/\(slot)")) }
+    try self.init(head, policy, RolloutRoster(slots: slots, policy: policy))
+  }
+
+  private static func accepted(_ cursor: JSONCursor) throws(JSONShapeError) -> [FailureCause: Int] {
+    guard let value = try cursor.optional("accepted") else {
+      // So older versions wrote it, whose causes had one budget together.
+      let number = try cursor.optional("failuresAccepted")?.int() ?? 0
+      return number == 0 ? [:] : [.internalError: number]
+    }
+    var accepted: [FailureCause: Int] = [:]
+    for cause in FailureCause.allCases { accepted[cause] = try value.optional(cause.rawValue)?.int() }
+    return accepted
   }
 
   private static func state(_ cursor: JSONCursor) throws(JSONShapeError) -> RolloutState {
@@ -48,6 +92,18 @@ extension RolloutMachine: WireValue {
     case let other: throw name.fail("\"\(other.prefix(40))\" is not a state of a rollout known here")
     }
   }
+}
+
+/// What has to be stored beside the machine's head.
+package struct RolloutChanges: Hashable, Sendable {
+  package struct Entry: Hashable, Sendable {
+    package var slot: Int
+    /// nil = nobody is there any more.
+    package var member: JSON?
+  }
+  /// Members that were stored before are void.
+  package var isWhole: Bool
+  package var members: [Entry]
 }
 
 extension RolloutMachine.Member {
@@ -69,13 +125,25 @@ extension RolloutMachine.Member {
       ("outcome", outcomeName.map { .string($0) }),
       ("failure", failure?.json),
       ("since", since.map { .integer($0.milliseconds) }),
+      ("spoke", hasSpoken ? true : nil),
+      ("deferred", isDeferred ? true : nil),
+      ("down", isDown ? true : nil),
+      ("sites", sites.isEmpty ? nil : .array(sites.map { $0.map(JSON.string) ?? .null })),
+      ("bytes", bytes == 0 ? nil : .integer(bytes)),
     ])
   }
 
   init(_ cursor: JSONCursor) throws(JSONShapeError) {
-    name = try cursor.require("name").name()
+    self.init(name: try cursor.require("name").name(), isOnline: try cursor.require("isOnline").bool())
     wave = try cursor.optional("wave")?.int()
-    isOnline = try cursor.require("isOnline").bool()
+    hasSpoken = try cursor.optional("spoke")?.bool() ?? false
+    isDeferred = try cursor.optional("deferred")?.bool() ?? false
+    isDown = try cursor.optional("down")?.bool() ?? false
+    bytes = try cursor.optional("bytes")?.size() ?? 0
+    sites =
+      try cursor.optional("sites")?.list { (site) throws(JSONShapeError) in site.json == .null ? nil : try site.string()
+      }
+      ?? []
     since = try cursor.optional("since")?.instant()
     guard let outcomeName = try cursor.optional("outcome") else { return }
     switch try outcomeName.string() {

@@ -8,7 +8,8 @@ import WherryModel
 /// order given. Those who are offline are parked: they hold no gate and no place, and they are released when they are
 /// back and there is a place, or when the rollout completes. So a halted rollout reaches nobody who was away. The gate
 /// to the next wave: nobody who is online is under way, somebody committed, and the wave soaked. As long as nobody
-/// committed, one device more at a time may show that the version works.
+/// committed, one device more at a time may show that the version works. Whoever its site cannot do without is passed
+/// by, and holds no gate either until the last wave.
 package struct RolloutMachine: Hashable, Sendable {
   package let policy: RolloutPolicy
   package internal(set) var state: RolloutState = .created
@@ -23,37 +24,21 @@ package struct RolloutMachine: Hashable, Sendable {
   /// When the open wave will have soaked; nil while its gate is shut.
   var soakUntil: Instant?
   /// Failures that a person accepted by resuming.
-  var failuresAccepted = 0
-
-  struct Member: Hashable, Sendable {
-    var name: DeviceName
-    var isOnline: Bool
-    /// The wave in which it was given its desired state; nil = it was not.
-    var wave: Int?
-    /// What it answered; nil = nothing final yet.
-    var outcome: Outcome?
-    /// Since when it is released and online.
-    var since: Instant?
-
-    enum Outcome: Hashable, Sendable {
-      case committed
-      case failed(Failure?)
-      /// It was given back what it had before.
-      case reverted
-    }
-
-    var isReleased: Bool { wave != nil }
-    /// It is online and has not ended.
-    var isOpen: Bool { isOnline && outcome == nil }
-    var isUnderWay: Bool { isReleased && isOpen }
-    var isCandidate: Bool { !isReleased && isOpen }
-    var isFailed: Bool { if case .failed = outcome { true } else { false } }
-  }
+  var failuresAccepted: [FailureCause: Int] = [:]
+  /// When what was released so far will have left the service, at the policy's rate.
+  var bytesOutAt = Instant.zero
+  /// When the next may be released that only the rate keeps back; nil = there is none.
+  var throttledUntil: Instant?
 
   package init(policy: RolloutPolicy, devices: [RolloutDevice]) {
-    self.policy = policy
+    self.init(policy: policy, roster: RolloutRoster(devices.map(Member.init), policy: policy))
     waveEnds = Self.waveEnds(policy.waves, count: devices.count)
-    roster = RolloutRoster(devices.map { Member(name: $0.name, isOnline: $0.isOnline) })
+  }
+
+  init(policy: RolloutPolicy, roster: RolloutRoster) {
+    self.policy = policy
+    self.roster = roster
+    waveEnds = []
   }
 
   /// How many devices are in the waves up to each, strictly growing; the last takes everyone. Never empty.
@@ -90,7 +75,9 @@ package struct RolloutMachine: Hashable, Sendable {
     case .resume: resume()
     case .retry: retry()
     case .cancel: cancel()
-    case .joined(let name, let isOnline): return joined(name, isOnline: isOnline, now) + advance(now)
+    case .joined(let name, let isOnline, let sites, let bytes):
+      let device = RolloutDevice(name: name, isOnline: isOnline, sites: sites, bytes: bytes)
+      return joined(device, now) + advance(now)
     case .left(let name): roster.remove(name)
     case .tick: break  // Time is looked at with every event.
     }
@@ -106,21 +93,16 @@ package struct RolloutMachine: Hashable, Sendable {
     // What it says of this deployment now was said before it heard.
     if roster[index]?.outcome == .reverted { return }
     roster.update(index) { member in
+      member.hasSpoken = true
       switch status {
-      case .committed: member.outcome = .committed
-      case .failed, .rolledBack, .rejected: member.outcome = .failed(failure)
+      case .committed: member.end(.committed)
+      case .failed: member.end(.failed(failure), isDown: failure?.leavesDown ?? true)
+      case .rolledBack, .rejected: member.end(.failed(failure))
       // What took its place brings the same, or is what the operator wants instead: its end counts.
-      case .superseded: return
+      case .superseded: break
       case .received, .fetching, .applying, .settling, .rollingBack:
-        // While a device waits for the time at which its owner lets it download, its own time stands still.
-        if failure?.code == Failure.downloadWindowCode {
-          member.since = nil
-        } else if member.isUnderWay && member.since == nil {
-          member.since = now
-        }
-        return
+        member.goOn(isDeferred: failure?.isDeferral == true, at: now)
       }
-      member.since = nil
     }
   }
 
@@ -128,7 +110,7 @@ package struct RolloutMachine: Hashable, Sendable {
     guard let index = roster.index(of: name), roster[index]?.isOnline != isOnline else { return }
     roster.update(index) { member in
       member.isOnline = isOnline
-      member.since = member.isUnderWay ? now : nil
+      member.since = member.isUnderWay && !member.isDeferred ? now : nil
     }
   }
 
@@ -138,7 +120,7 @@ package struct RolloutMachine: Hashable, Sendable {
     case .halted:
       // With policy `stop` the deployment has ended; a new one has to be made.
       guard policy.onFailure == .pause else { return }
-      failuresAccepted = roster.failed
+      failuresAccepted = roster.failedBy.filter { $0.value > 0 }
       state = .rolling
     case .created, .rolling, .completed, .cancelled: break
     }
@@ -153,13 +135,9 @@ package struct RolloutMachine: Hashable, Sendable {
     }
     guard roster.failed > 0 else { return }
     for index in roster.indices where roster[index]?.isFailed == true {
-      roster.update(index) { member in
-        member.wave = nil
-        member.outcome = nil
-        member.since = nil
-      }
+      roster.update(index) { $0.forget() }
     }
-    failuresAccepted = 0
+    failuresAccepted = [:]
     soakUntil = nil
     state = .rolling
   }
@@ -171,17 +149,16 @@ package struct RolloutMachine: Hashable, Sendable {
     }
   }
 
-  private mutating func joined(_ name: DeviceName, isOnline: Bool, _ now: Instant) -> [RolloutAction] {
-    guard !roster.contains(name) else { return [] }
-    var member = Member(name: name, isOnline: isOnline)
+  private mutating func joined(_ device: RolloutDevice, _ now: Instant) -> [RolloutAction] {
+    guard !roster.contains(device.name) else { return [] }
+    var member = Member(device)
     waveEnds[waveEnds.count - 1] += 1
-    guard case .completed = state else {
+    guard case .completed = state, !policy.holdsBackAfterTheEnd else {
       roster.append(member)
       return []
     }
-    member.wave = waveEnds.count - 1
-    member.since = isOnline ? now : nil
+    member.release(in: waveEnds.count - 1, at: now)
     roster.append(member)
-    return [.release([name])]
+    return [.release([device.name])]
   }
 }

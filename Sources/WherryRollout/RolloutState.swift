@@ -40,12 +40,16 @@ package enum RolloutDeviceStatus: Hashable, Sendable {
   case waiting
   /// Offline; holds no gate. Exits: `released` (back online), `committed`, `failed` (a report that was under way).
   case parked
-  /// Released and online. Exits: `committed`, `failed`, `parked` (went offline).
+  /// Released and online. Exits: `committed`, `failed`, `silent`, `deferred`, `parked` (went offline).
   case released
+  /// It said *not now*, and goes on by itself. Exits: those of `released`, and `released`.
+  case deferred
   /// Exits: none but a later failure of the same deployment.
   case committed
   /// Exits: `committed`, should the device mend itself.
   case failed(Failure?)
+  /// It is online and said nothing of the deployment in time. Exits: `released` (it speaks), `committed`, `failed`.
+  case silent(Failure?)
   /// The rollout halted and it was given back what it had before. No exits.
   case reverted
 
@@ -54,6 +58,8 @@ package enum RolloutDeviceStatus: Hashable, Sendable {
     case .waiting: "waiting"
     case .parked: "parked"
     case .released: "released"
+    case .deferred: "deferred"
+    case .silent: "silent"
     case .committed: "committed"
     case .failed: "failed"
     case .reverted: "reverted"
@@ -64,11 +70,13 @@ package enum RolloutDeviceStatus: Hashable, Sendable {
 package struct RolloutWave: Hashable, Sendable {
   package enum Progress: String, Hashable, Sendable { case waiting, open, soaking, done }
   package var index: Int
-  package var size: Int
-  package var released: Int
-  package var committed: Int
-  package var failed: Int
-  package var parked: Int
+  package var size = 0
+  package var released = 0
+  package var committed = 0
+  package var failed = 0
+  package var silent = 0
+  package var parked = 0
+  package var deferred = 0
   package var progress: Progress
 }
 
@@ -77,6 +85,8 @@ package struct RolloutSummary: Hashable, Sendable {
     package var name: DeviceName
     package var wave: Int
     package var status: RolloutDeviceStatus
+    /// In one sentence what keeps it back although its wave is open.
+    package var waitsFor: String?
   }
   package var state: RolloutState
   package var waves: [RolloutWave]

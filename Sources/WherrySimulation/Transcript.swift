@@ -34,7 +34,7 @@ extension DeviceEvent {
     case .refused(let generation, _, let failure): "refused generation \(generation): \(failure.message)"
     case .fetchProgress(let generation, let done, let total, _):
       "fetched \(done) of \(total) of generation \(generation)"
-    case .fetchWaits(let generation, _, let why): "fetch of generation \(generation) waits: \(why.code)"
+    case .fetchWaits(let generation, _, _, let why): "fetch of generation \(generation) waits: \(why.code)"
     case .fetched(let generation): "fetched generation \(generation)"
     case .fetchFailed(let generation, let failure): "fetch of generation \(generation) failed: \(failure.code)"
     case .workloadStarted(let id): "\(id) started"

@@ -88,6 +88,7 @@ extension DeviceReport: WireValue {
       ("v", 1), ("sequence", .integer(sequence)), ("generation", .integer(generation.rawValue)),
       ("status", (status?.rawValue).map(JSON.string)), ("plan", (plan?.description).map(JSON.string)),
       ("running", (running?.description).map(JSON.string)), ("failure", failure?.json),
+      ("resumesAt", (resumesAt?.milliseconds).map(JSON.integer)),
       ("bytesDone", bytesDone == 0 ? nil : .integer(bytesDone)),
       ("bytesTotal", bytesTotal == 0 ? nil : .integer(bytesTotal)),
       ("transfers", transfers.nonEmpty.map { .array($0.map(\.json)) }), ("components", .array(components.map(\.json))),
@@ -106,6 +107,7 @@ extension DeviceReport: WireValue {
     plan = try cursor.optional("plan")?.digest()
     running = try cursor.optional("running")?.digest()
     if let value = try cursor.optional("failure") { failure = try Failure(value) }
+    resumesAt = try cursor.optional("resumesAt")?.instant()
     bytesDone = try cursor.optional("bytesDone")?.size() ?? 0
     bytesTotal = try cursor.optional("bytesTotal")?.size() ?? 0
     transfers = try Transfer.list(cursor.optional("transfers"))

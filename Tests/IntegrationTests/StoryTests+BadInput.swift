@@ -65,6 +65,15 @@ extension OnRealParts.StoryTests {
       #expect(refused.error.contains(sentence), "\(refused.error)")
       #expect(refused.error.contains(image.split(separator: "/")[0]), "it must say where: \(refused.error)")
     }
+    for (options, sentence) in [
+      (["--waves", "99,100%"], "wave 1 takes 99 devices"),
+      (["--at-most", "planet=1"], "no device of group/kiosks has the label planet"),
+      (["--silence", "2h"], "a device is silent after 7200 s"),
+    ] {
+      let refused = try Command.run(
+        ["wherry", "deploy", "--group", "kiosks", "com.example.hello=1.0.0"] + options, environment: fleet.session)
+      #expect(refused.status == 1 && refused.error.contains(sentence), "\(refused.text)")
+    }
     #expect(try fleet.succeed(["wherry", "deployment", "list"]).output == before, "nothing was deployed")
   }
 

@@ -141,6 +141,7 @@ extension OnRealParts.StoryTests {
     let versions = ["com.example.hello=1.0.0", "com.example.web=2.0.0"]
     let plan = try fleet.succeed(["wherry", "deploy", "--group", "kiosks", "--plan"] + versions).output
     #expect(plan.contains("com.example.web 1.0.0 -> 2.0.0") && !plan.contains("com.example.hello 1"), "\(plan)")
+    #expect(plan.contains("expected: finished after ") && plan.contains("leave the service"), "\(plan)")
     let deployed = try fleet.wherry("deploy", "--group", "kiosks", versions[0], versions[1], "--watch")
     try #require(deployed.status == 0, "\(deployed.text)")
     for device in Self.kiosks { #expect(try fleet.page(device).contains("com.example.web 2.0.0")) }

@@ -65,6 +65,25 @@ import WherryWire
     #expect(why(device).last?.contains("gave way to a newer order") == true)
   }
 
+  @Test func notNowIsSaidWithItsReasonAndUntilWhen() {
+    let why = Failure(.download, code: Failure.downloadWindowCode, message: "it downloads only at 22:00-06:00")
+    var device = device(.fetching, failure: why)
+    device.resumesAt = Instant(milliseconds: 12_000_000)
+    #expect(
+      self.why(device)
+        == ["generation 3 waits, until 1970-01-01 03:20:00Z at the latest: it downloads only at 22:00-06:00"])
+  }
+
+  @Test func whatKeepsItBackIsSaid() {
+    var held = deployment(waves: [wave(1, "open")], [("kiosk-1", 1, "waiting"), ("kiosk-2", 1, "applying")])
+    held.devices[0].waitsFor = "no more than 1 of store=a may be changing, and kiosk-2 is, or has not come back"
+    #expect(why(device(), [held])[0].hasSuffix("which is open; \(held.devices[0].waitsFor ?? "")"))
+    held.devices[0].waitsFor = nil
+    held.devices[0].status = "silent"
+    #expect(
+      why(device(), [held])[0] == "deployment 7: nothing was heard of it in time; what it says later still counts")
+  }
+
   @Test func whoIsAwayIsSaidToBeSoSinceWhen() {
     let sentence = why(device(isOnline: false))[0]
     #expect(sentence.contains("is offline since 1970-01-01 00:41:40Z, 2 h 5 min ago"), "\(sentence)")

@@ -160,8 +160,10 @@ final class EngineFixture {
     await engine.drain()
   }
 
-  func provision(_ name: DeviceName, groups: [GroupName] = ["kiosks"], isOnline: Bool = true) async throws {
-    let claim = try await engine.createClaim(ClaimRequest(device: name, groups: groups), by: "test")
+  func provision(
+    _ name: DeviceName, groups: [GroupName] = ["kiosks"], isOnline: Bool = true, labels: [String: String] = [:]
+  ) async throws {
+    let claim = try await engine.createClaim(ClaimRequest(device: name, groups: groups, labels: labels), by: "test")
     let token = try Claim(text: claim.claim ?? "").token
     _ = try await engine.provision(try Self.request(name), token: token)
     if isOnline { await setOnline(name, true) }
@@ -188,6 +190,7 @@ final class EngineFixture {
       status: status,
       components: [ComponentReport(name: "com.example.hello", version: Version(1, 0, 0), state: .running)])
     report.plan = desired?.statement.plan
+    if status == .committed { report.running = report.plan }
     report.failure = failure
     await deliver(Topic.reported(name), report.json)
   }
@@ -248,15 +251,21 @@ final class EngineFixture {
 
   func deploy(
     _ components: [ComponentName: Version], to target: DeploymentTarget = .group("kiosks"),
-    waves: [RolloutPolicy.Size] = [.percent(100)], onFailure: RolloutPolicy.FailureAction = .pause
+    waves: [RolloutPolicy.Size] = [.percent(100)], onFailure: RolloutPolicy.FailureAction = .pause,
+    _ change: (inout RolloutPolicy) -> Void = { _ in }
   ) async throws -> DeploymentSummary {
     var policy = RolloutPolicy()
     policy.waves = waves
     policy.onFailure = onFailure
+    change(&policy)
     let request = DeploymentRequest(
       target: target,
       components: components.mapValues { DeployedComponent(requirement: VersionRequirement(exactly: $0)) },
       rollout: policy, apply: ApplyPolicy())
     return try await engine.deploy(request, by: "test")
   }
+}
+
+extension InventoryEngine {
+  func desiredPlan(of device: DeviceName) throws -> Digest? { try database.device(device)?.plan }
 }

@@ -45,7 +45,8 @@ import WherryWire
     let fleet = try await fleetBetweenWaves()
     try await fleet.report("kiosk-1", 1, .received)
     try await fleet.restart()
-    let report = DeviceReport(sequence: 2, generation: Generation(1), status: .committed, components: [])
+    var report = DeviceReport(sequence: 2, generation: Generation(1), status: .committed, components: [])
+    report.running = try await fleet.engine.desiredPlan(of: "kiosk-1")
     await fleet.deliver(Topic.reported("kiosk-1"), report.json)
     #expect(try library(fleet, on: "kiosk-2") == Version(1, 0, 0))
   }

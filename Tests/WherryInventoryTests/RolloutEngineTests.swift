@@ -183,8 +183,9 @@ import WherryWire
     #expect(try fleet.orders(to: "kiosk-1").isEmpty)
 
     // The rollout goes on where it was.
-    let report = DeviceReport(
+    var report = DeviceReport(
       sequence: 2, generation: Generation(1), status: .committed, components: [])
+    report.running = try await fleet.engine.desiredPlan(of: "kiosk-1")
     await fleet.deliver(Topic.reported("kiosk-1"), report.json)
     #expect(try fleet.orders(to: "kiosk-2").count == 1)
   }

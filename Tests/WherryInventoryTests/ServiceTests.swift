@@ -330,6 +330,7 @@ struct ServiceTests {
       #expect(statement.generation == Generation(1))
       var report = DeviceReport(sequence: 1, generation: Generation(1), status: .committed, components: [])
       report.plan = statement.plan
+      report.running = statement.plan
       device.publish(Topic.reported("kiosk-1"), report.json)
       #expect(try await device.firstAcknowledgement() == 1)
 

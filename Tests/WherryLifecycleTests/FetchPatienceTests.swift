@@ -50,11 +50,14 @@ import WherryModel
     let window = Failure(.download, code: Failure.downloadWindowCode, message: "not now")
     for _ in 0..<40 {
       let until = bench.now.advanced(byMilliseconds: 60 * Self.minute)
-      bench.tell(.fetchWaits(generation: Generation(1), until: until, window))
+      let opens = until.advanced(bySeconds: 7_200)
+      bench.tell(.fetchWaits(generation: Generation(1), until: until, opens: opens, window))
+      #expect(bench.reports.last?.resumesAt == opens, "though it looks again before")
       #expect(bench.machine.state.deployment?.phase.failure == window)
       #expect(bench.machine.nextDeadline == until)
       bench.pass(60 * Self.minute)
       #expect(bench.machine.state.deployment?.phase.failure == nil, "it is fetched again")
+      #expect(bench.reports.last?.resumesAt == nil)
     }
     // Then nothing answers, for as long as ever.
     for _ in 0..<15 { Self.failingTry(&bench, done: 0, of: 1_000_000) }

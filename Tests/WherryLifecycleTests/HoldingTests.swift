@@ -23,6 +23,7 @@ import WherryModel
     #expect(bench.steps == ["fetch 2"])
     #expect(bench.reports.last?.status == .fetching)
     #expect(bench.reports.last?.failure?.code == "deployment.heldOff")
+    #expect(bench.reports.last?.resumesAt.map { $0 > bench.now } == true)
     bench.holding = []
     bench.pass(5_000)
     #expect(bench.machine.state.conclusion?.status == .committed)

@@ -17,14 +17,16 @@ struct PlainRollout: Hashable, Sendable {
   /// When the open wave will have soaked; nil while its gate is shut.
   var soakUntil: Instant?
   /// Failures that a person accepted by resuming.
-  var failuresAccepted = 0
+  var failuresAccepted: [FailureCause: Int] = [:]
+  var bytesOutAt = Instant.zero
+  var throttledUntil: Instant?
 
   typealias Member = RolloutMachine.Member
 
   init(policy: RolloutPolicy, devices: [RolloutDevice]) {
     self.policy = policy
     waveEnds = RolloutMachine.waveEnds(policy.waves, count: devices.count)
-    members = devices.map { Member(name: $0.name, isOnline: $0.isOnline) }
+    members = devices.map(Member.init)
   }
 
   mutating func handle(_ event: RolloutEvent, at now: Instant) -> [RolloutAction] {
@@ -41,7 +43,9 @@ struct PlainRollout: Hashable, Sendable {
     case .resume: resume()
     case .retry: retry()
     case .cancel: cancel()
-    case .joined(let name, let isOnline): return joined(name, isOnline: isOnline, now) + advance(now)
+    case .joined(let name, let isOnline, let sites, let bytes):
+      let device = RolloutDevice(name: name, isOnline: isOnline, sites: sites, bytes: bytes)
+      return joined(device, now) + advance(now)
     case .left(let name): members.removeAll { $0.name == name }
     case .tick: break  // Time is looked at with every event.
     }
@@ -52,16 +56,28 @@ struct PlainRollout: Hashable, Sendable {
     _ name: DeviceName, _ status: DeploymentStatus, _ failure: Failure?, digestMatches: Bool, _ now: Instant
   ) {
     guard let index = members.firstIndex(where: { $0.name == name }) else { return }
+    // Another plan than the one given is old news or a fault; the device's timeout decides which.
+    if status == .committed && !digestMatches { return }
+    if members[index].outcome == .reverted { return }
+    members[index].hasSpoken = true
     switch status {
     case .committed:
-      // Another plan than the one given is old news or a fault; the device's timeout decides which.
-      guard digestMatches else { return }
       members[index].outcome = .committed
-    case .failed, .rolledBack, .rejected: members[index].outcome = .failed(failure)
+      members[index].isDown = false
+    case .failed, .rolledBack, .rejected:
+      members[index].outcome = .failed(failure)
+      let untouched: Set<FailureClass> = [.download, .verify, .space, .rejected]
+      members[index].isDown = status == .failed && !(failure.map { untouched.contains($0.failureClass) } ?? false)
     case .superseded: return
     case .received, .fetching, .applying, .settling, .rollingBack:
-      // While a device waits for the time at which its owner lets it download, its own time stands still.
-      if failure?.code == Failure.downloadWindowCode {
+      if case .failed(let why?) = members[index].outcome, why.code == FailureCause.silentCode {
+        members[index].outcome = nil
+        members[index].isDown = false
+      }
+      // While a device says *not now*, its time stands still.
+      let isNotNow = ["download.window", "deployment.heldOff"].contains(failure?.code)
+      members[index].isDeferred = isNotNow && members[index].isUnderWay
+      if members[index].isDeferred {
         members[index].since = nil
       } else if members[index].isUnderWay && members[index].since == nil {
         members[index].since = now
@@ -69,6 +85,7 @@ struct PlainRollout: Hashable, Sendable {
       return
     }
     members[index].since = nil
+    members[index].isDeferred = false
   }
 
   private mutating func cameOrWent(_ name: DeviceName, isOnline: Bool, _ now: Instant) {
@@ -76,7 +93,8 @@ struct PlainRollout: Hashable, Sendable {
       return
     }
     members[index].isOnline = isOnline
-    members[index].since = isOnline && members[index].isReleased && members[index].outcome == nil ? now : nil
+    let runs = isOnline && members[index].isReleased && members[index].outcome == nil && !members[index].isDeferred
+    members[index].since = runs ? now : nil
   }
 
   private mutating func resume() {
@@ -85,7 +103,7 @@ struct PlainRollout: Hashable, Sendable {
     case .halted:
       // With policy `stop` the deployment has ended; a new one has to be made.
       guard policy.onFailure == .pause else { return }
-      failuresAccepted = members.count(where: \.isFailed)
+      failuresAccepted = Dictionary(grouping: members.compactMap(\.cause)) { $0 }.mapValues(\.count)
       state = .rolling
     case .created, .rolling, .completed, .cancelled: break
     }
@@ -100,11 +118,11 @@ struct PlainRollout: Hashable, Sendable {
     }
     guard members.contains(where: \.isFailed) else { return }
     for index in members.indices where members[index].isFailed {
-      members[index].wave = nil
-      members[index].outcome = nil
-      members[index].since = nil
+      let member = members[index]
+      members[index] = Member(
+        RolloutDevice(name: member.name, isOnline: member.isOnline, sites: member.sites, bytes: member.bytes))
     }
-    failuresAccepted = 0
+    failuresAccepted = [:]
     soakUntil = nil
     state = .rolling
   }
@@ -116,18 +134,18 @@ struct PlainRollout: Hashable, Sendable {
     }
   }
 
-  private mutating func joined(_ name: DeviceName, isOnline: Bool, _ now: Instant) -> [RolloutAction] {
-    guard !members.contains(where: { $0.name == name }) else { return [] }
-    var member = Member(name: name, isOnline: isOnline)
+  private mutating func joined(_ device: RolloutDevice, _ now: Instant) -> [RolloutAction] {
+    guard !members.contains(where: { $0.name == device.name }) else { return [] }
+    var member = Member(device)
     waveEnds[waveEnds.count - 1] += 1
-    guard case .completed = state else {
+    guard case .completed = state, !isCareful else {
       members.append(member)
       return []
     }
     member.wave = waveEnds.count - 1
-    member.since = isOnline ? now : nil
+    member.since = device.isOnline ? now : nil
     members.append(member)
-    return [.release([name])]
+    return [.release([device.name])]
   }
 }
 
@@ -135,13 +153,13 @@ struct PlainRollout: Hashable, Sendable {
 extension PlainRollout {
   mutating func advance(_ now: Instant) -> [RolloutAction] {
     expire(now)
+    if case .completed = state, isCareful { return actions(release(atMost: .max, now)) }
     guard case .rolling = state else { return [] }
     var released: [DeviceName] = []
     // A round without an end opens a wave, and there are no more than these.
     for _ in waveEnds.indices {
       if let reason = spentBudget() {
-        state = .halted(reason: reason)
-        return actions(released) + [.halted(reason: reason)]
+        return actions(released) + halt(reason)
       }
       released += releaseOpen(now)
       guard isWaveOver else {
@@ -150,11 +168,14 @@ extension PlainRollout {
       }
       let isNobodyLeft = members.allSatisfy { $0.isReleased || $0.outcome != nil }
       if openWave >= waveEnds.count - 1 || isNobodyLeft {
-        guard members.isEmpty || members.contains(where: { $0.outcome != nil }) else {
+        let isOneKeptBack = !policy.disruption.isEmpty && members.contains(where: \.isCandidate)
+        guard members.isEmpty || members.contains(where: { $0.outcome.map { $0 != .reverted } ?? false }),
+          !isOneKeptBack
+        else {
           soakUntil = nil
           break
         }
-        return actions(released + releaseRest()) + complete()
+        return actions(released + releaseRest(now)) + complete()
       }
       guard hasEvidence else {
         // Who gave the proof has left: nothing soaks any more, and a time that has passed must not stay due.
@@ -180,41 +201,89 @@ extension PlainRollout {
     return [.completed]
   }
 
+  private mutating func halt(_ reason: String) -> [RolloutAction] {
+    var reason = reason
+    var reverted: [DeviceName] = []
+    for index in members.indices where policy.onFailure == .revert && members[index].isReleased {
+      if case .failed(let failure) = members[index].outcome {
+        if ["rollout.deviceTimeout", FailureCause.silentCode].contains(failure?.code) {
+          reverted.append(members[index].name)
+        }
+        continue
+      }
+      reverted.append(members[index].name)
+      members[index].outcome = .reverted
+      members[index].since = nil
+      members[index].isDeferred = false
+      members[index].isDown = false
+    }
+    if !reverted.isEmpty {
+      reason += "; \(reverted.count == 1 ? "1 device goes" : "\(reverted.count) devices go") back"
+    }
+    state = .halted(reason: reason)
+    return (reverted.isEmpty ? [] : [.revert(reverted)]) + [.halted(reason: reason)]
+  }
+
   private mutating func expire(_ now: Instant) {
     for index in members.indices {
       guard let deadline = deadline(of: members[index]), now >= deadline else { continue }
+      let name = members[index].name
       members[index].since = nil
+      members[index].isDown = true
       members[index].outcome = .failed(
-        Failure(
-          .timeout, code: "rollout.deviceTimeout",
-          message: "\(members[index].name) did not finish within \(policy.deviceTimeoutSeconds) s",
-          remedy: "see what it does with 'wherry device show \(members[index].name)'"))
+        members[index].hasSpoken
+          ? Failure(
+            .timeout, code: "rollout.deviceTimeout",
+            message: "\(name) did not finish within \(policy.deviceTimeoutSeconds) s",
+            remedy: "see what it does with 'wherry device show \(name)'")
+          : Failure(
+            .timeout, code: "rollout.deviceSilent",
+            message: "\(name) said nothing of it within \(patience(with: members[index])) s, although it is online",
+            remedy: "see when it was heard last with 'wherry device show \(name)'"))
     }
+  }
+
+  private func patience(with member: Member) -> Int {
+    if member.hasSpoken || policy.silenceSeconds == 0 { return policy.deviceTimeoutSeconds }
+    return min(policy.silenceSeconds, policy.deviceTimeoutSeconds)
   }
 
   private func deadline(of member: Member) -> Instant? {
     guard member.isUnderWay, let since = member.since else { return nil }
-    return since.advanced(bySeconds: policy.deviceTimeoutSeconds)
+    return since.advanced(bySeconds: patience(with: member))
   }
 
   private func spentBudget() -> String? {
-    let failed = members.filter(\.isFailed)
-    guard let first = failed.first, let allowed = exceededBudget(failed.count) else { return nil }
+    for budget in policy.causeBudgets {
+      let words = budget.causes.map(\.rawValue).sorted().joined(separator: ", ")
+      if let reason = spent(" (\(words))", budget.maximum, budget.share, { budget.causes.contains($0) }) {
+        return reason
+      }
+    }
+    let own = policy.causeBudgets.flatMap(\.causes)
+    return spent("", policy.failuresMaximum, policy.failureShare) { !own.contains($0) }
+  }
+
+  private func spent(
+    _ words: String, _ maximum: Int, _ share: RolloutPolicy.FailureShare?, _ counts: (FailureCause) -> Bool
+  ) -> String? {
+    let failed = members.filter { $0.cause.map(counts) ?? false }
+    let accepted = failuresAccepted.filter { counts($0.key) }.values.reduce(0, +)
+    guard let first = failed.first, let allowed = exceeded(maximum, share, failed.count, accepted) else { return nil }
     let devices = failed.count == 1 ? "1 device" : "\(failed.count) devices"
-    var reason = "\(devices) failed, \(allowed) allowed; \(first.name)"
+    var reason = "\(devices) failed\(words), \(allowed) allowed; \(first.name)"
     if case .failed(let failure?) = first.outcome { reason += ": \(failure.message)" } else { reason += " was first" }
     return reason
   }
 
   /// In words what would have been allowed; nil = it is not more than that.
-  private func exceededBudget(_ failed: Int) -> String? {
-    guard let share = policy.failureShare else {
-      let allowed = policy.failuresMaximum + failuresAccepted
-      return failed > allowed ? "\(allowed)" : nil
-    }
-    let ended = members.count { $0.outcome != nil } - failuresAccepted
-    let counted = failed - failuresAccepted
-    guard ended >= min(share.sample, members.count - failuresAccepted), counted * 100 > share.percent * ended else {
+  private func exceeded(
+    _ maximum: Int, _ share: RolloutPolicy.FailureShare?, _ failed: Int, _ accepted: Int
+  ) -> String? {
+    guard let share else { return failed > maximum + accepted ? "\(maximum + accepted)" : nil }
+    let ended = members.count { $0.outcome == .committed || $0.isFailed } - accepted
+    let counted = failed - accepted
+    guard ended >= min(share.sample, members.count - accepted), counted * 100 > share.percent * ended else {
       return nil
     }
     return "\(share.percent)% of \(ended)"
@@ -226,37 +295,68 @@ extension PlainRollout {
   private var placesTaken: Int { members.count { $0.isReleased && ($0.isOnline || $0.outcome != nil) } }
 
   private var isWaveOver: Bool {
-    var isCandidateLeft = false
-    for member in members {
-      if member.isUnderWay { return false }
-      if member.isCandidate { isCandidateLeft = true }
-    }
-    return !isCandidateLeft || (placesTaken >= waveEnds[openWave] && hasEvidence)
+    if members.contains(where: \.isUnderWay) { return false }
+    if placesTaken >= waveEnds[openWave] && hasEvidence { return true }
+    return !members.contains { $0.isCandidate && fits($0) }
   }
+
+  /// Whether everyone at its sites can do without it now.
+  private func fits(_ member: Member) -> Bool {
+    for (number, budget) in policy.disruption.enumerated() where member.sites.indices.contains(number) {
+      guard let site = member.sites[number] else { continue }
+      let others = members.filter { $0.sites.indices.contains(number) && $0.sites[number] == site }
+      if let most = budget.changingMaximum, others.count(where: \.isChanging) + 1 > most { return false }
+      if others.count(where: { $0.isOnline && !$0.isChanging }) - 1 < budget.upMinimum { return false }
+    }
+    return true
+  }
+
+  /// Who was away when it ended is released when it comes back.
+  private var isCareful: Bool { !policy.disruption.isEmpty || policy.bytesPerSecond > 0 }
 
   /// Releases who is online, in order, as far as places and the concurrency limit allow.
   private mutating func releaseOpen(_ now: Instant) -> [DeviceName] {
-    var underWay = members.count(where: \.isUnderWay)
+    let isNobodyUnderWay = !members.contains(where: \.isUnderWay)
     var places = waveEnds[openWave] - placesTaken
-    if places <= 0 && underWay == 0 && !hasEvidence { places = 1 }
+    if places <= 0 && isNobodyUnderWay && !hasEvidence { places = 1 }
+    return release(atMost: places, now)
+  }
+
+  private mutating func release(atMost most: Int, _ now: Instant) -> [DeviceName] {
+    var underWay = members.count(where: \.isUnderWay)
     let limit = policy.concurrencyMaximum > 0 ? policy.concurrencyMaximum : Int.max
+    let isFree = bytesOutAt <= now
+    throttledUntil = nil
     var names: [DeviceName] = []
-    for index in members.indices where members[index].isCandidate {
-      guard underWay < limit, places > 0 else { break }
+    for index in members.indices where members[index].isCandidate && fits(members[index]) {
+      guard underWay < limit, names.count < most else { break }
+      if policy.bytesPerSecond > 0 {
+        guard isFree, bytesOutAt.milliseconds < now.milliseconds + 1_000 else {
+          throttledUntil = bytesOutAt
+          break
+        }
+        let wholeMilliseconds = (members[index].bytes * 1_000 + policy.bytesPerSecond - 1) / policy.bytesPerSecond
+        bytesOutAt = Instant(
+          milliseconds: max(now.milliseconds, bytesOutAt.milliseconds) + wholeMilliseconds)
+      }
       members[index].wave = openWave
       members[index].since = now
+      members[index].hasSpoken = false
       names.append(members[index].name)
       underWay += 1
-      places -= 1
     }
     return names
   }
 
   /// Those who are away find their desired state when they come back.
-  private mutating func releaseRest() -> [DeviceName] {
+  private mutating func releaseRest(_ now: Instant) -> [DeviceName] {
+    throttledUntil = nil
+    if isCareful { return [] }
     var names: [DeviceName] = []
     for index in members.indices where !members[index].isReleased {
       members[index].wave = openWave
+      members[index].hasSpoken = false
+      members[index].since = members[index].isOnline && members[index].outcome == nil ? now : nil
       if members[index].outcome == nil { names.append(members[index].name) }
     }
     return names
@@ -269,6 +369,7 @@ extension PlainRollout {
     case .rolling, .paused, .halted, .completed:
       var instants = members.compactMap(deadline)
       if case .rolling = state, let soakUntil { instants.append(soakUntil) }
+      if state == .rolling || state == .completed, let throttledUntil { instants.append(throttledUntil) }
       return instants.min()
     case .created, .cancelled: return nil
     }

@@ -33,6 +33,6 @@ import WherryModel
     bench.commit(1)
     bench.now = bench.now.advanced(bySeconds: 11)
     #expect(bench.tell(.tick).first == .revert([1, 2].map(Bench.name)))
-    #expect(bench.status(2) == "failed")
+    #expect(bench.status(2) == "silent")
   }
 }

@@ -35,10 +35,11 @@ import WherryTestSupport
       var random = SeededGenerator(seed: UInt64(seed))
       var machine = Self.bench(&random).machine
       let policy = machine.policy
-      machine = RolloutMachine(
-        policy: policy, devices: machine.members.map { RolloutDevice(name: $0.name, isOnline: $0.isOnline) })
-      var plain = PlainRollout(
-        policy: policy, devices: machine.members.map { RolloutDevice(name: $0.name, isOnline: $0.isOnline) })
+      let devices = machine.members.map {
+        RolloutDevice(name: $0.name, isOnline: $0.isOnline, sites: $0.sites, bytes: $0.bytes)
+      }
+      machine = RolloutMachine(policy: policy, devices: devices)
+      var plain = PlainRollout(policy: policy, devices: devices)
       var now = Instant(milliseconds: 1_000)
       var event = RolloutEvent.start
       for step in 0..<80 {
@@ -78,7 +79,7 @@ import WherryTestSupport
     #expect(machine.state == .completed)
   }
 
-  private static func bench(_ random: inout SeededGenerator) -> RolloutBench {
+  static func bench(_ random: inout SeededGenerator) -> RolloutBench {
     let count = Int.random(in: 0...6, using: &random)
     let offline = Set((1...6).filter { _ in Int.random(in: 0...2, using: &random) == 0 })
     let sizes: [RolloutPolicy.Size] = [.count(1), .count(2), .percent(30), .percent(50), .percent(100)]
@@ -88,22 +89,47 @@ import WherryTestSupport
     policy.failuresMaximum = .random(in: 0...2, using: &random)
     policy.concurrencyMaximum = .random(in: 0...2, using: &random)
     policy.deviceTimeoutSeconds = .random(in: 1...30, using: &random)
-    policy.onFailure = Bool.random(using: &random) ? .pause : .stop
+    policy.onFailure = [.pause, .stop, .revert].randomElement(using: &random) ?? .pause
+    Self.addLimits(to: &policy, &random)
     let chosen = policy
     return RolloutBench(count, offline: offline) { $0 = chosen }
   }
 
-  private static func event(_ random: inout SeededGenerator) -> RolloutEvent {
+  /// Half of the policies have each of them.
+  private static func addLimits(to policy: inout RolloutPolicy, _ random: inout SeededGenerator) {
+    typealias Cause = RolloutPolicy.CauseBudget
+    let share = RolloutPolicy.FailureShare(percent: 40, sample: 2)
+    if Bool.random(using: &random) { policy.failureShare = share }
+    if Bool.random(using: &random) {
+      policy.causeBudgets = [Cause(causes: [.silent, .timeout], maximum: 1), Cause(causes: [.start], share: share)]
+    }
+    if Bool.random(using: &random) { policy.silenceSeconds = .random(in: 1...20, using: &random) }
+    if Bool.random(using: &random) {
+      policy.disruption = [RolloutPolicy.DisruptionBudget(label: "store", changingMaximum: 1)]
+      let rack = RolloutPolicy.DisruptionBudget(
+        label: "rack", changingMaximum: Bool.random(using: &random) ? 2 : nil, upMinimum: 1)
+      if Bool.random(using: &random) { policy.disruption.append(rack) }
+    }
+    if Bool.random(using: &random) { policy.bytesPerSecond = 1_000 }
+  }
+
+  static func event(_ random: inout SeededGenerator) -> RolloutEvent {
     let name = RolloutBench.name(.random(in: 1...7, using: &random))
     switch Int.random(in: 0..<24, using: &random) {
     case 0..<6: return .reported(name, .committed, nil, digestMatches: Int.random(in: 0...4, using: &random) > 0)
     case 6..<8:
       let status = [DeploymentStatus.rolledBack, .failed, .rejected].randomElement(using: &random) ?? .failed
       return .reported(name, status, Failure(.start, code: "x", message: "it fell over"), digestMatches: false)
-    case 8: return .reported(name, .applying, nil, digestMatches: true)
+    case 8:
+      let codes = [Failure.downloadWindowCode, Failure.heldOffCode, ""]
+      let why = codes.randomElement(using: &random).map { Failure(.download, code: $0, message: "not now") }
+      return .reported(name, .applying, Bool.random(using: &random) ? why : nil, digestMatches: true)
     case 9..<15: return .online(name, Bool.random(using: &random))
     case 15..<18: return .left(name)
-    case 18..<20: return .joined(name, isOnline: Bool.random(using: &random))
+    case 18..<20:
+      let isOnline = Bool.random(using: &random)
+      let device = RolloutBench.device(.random(in: 1...7, using: &random), isOnline: isOnline)
+      return .joined(device.name, isOnline: isOnline, sites: device.sites, bytes: device.bytes)
     case 20: return .pause
     case 21..<23: return .resume
     default: return Int.random(in: 0...5, using: &random) == 0 ? .cancel : .tick
@@ -116,5 +142,6 @@ extension PlainRollout {
     members == machine.members && state == machine.state && openWave == machine.openWave
       && waveEnds == machine.waveEnds && soakUntil == machine.soakUntil
       && failuresAccepted == machine.failuresAccepted && nextDeadline == machine.nextDeadline
+      && bytesOutAt == machine.bytesOutAt && throttledUntil == machine.throttledUntil
   }
 }

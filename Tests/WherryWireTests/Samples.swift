@@ -165,6 +165,13 @@ enum Samples {
     rollout.concurrencyMaximum = 10
     rollout.deviceTimeoutSeconds = 60
     rollout.onFailure = .stop
+    rollout.causeBudgets = [
+      RolloutPolicy.CauseBudget(causes: [.download, .silent], maximum: 3),
+      RolloutPolicy.CauseBudget(causes: [.health], share: RolloutPolicy.FailureShare(percent: 5, sample: 20)),
+    ]
+    rollout.disruption = [RolloutPolicy.DisruptionBudget(label: "store", changingMaximum: 1, upMinimum: 2)]
+    rollout.bytesPerSecond = 1 << 20
+    rollout.silenceSeconds = 30
     return rollout
   }
 
@@ -195,6 +202,7 @@ enum Samples {
     report.plan = digest
     report.running = otherDigest
     report.failure = failure
+    report.resumesAt = Instant(milliseconds: 1_700_000_000_000)
     report.bytesDone = 10
     report.bytesTotal = 20
     report.transfers = [Transfer(label: "com.example.web layer 1/2", bytesDone: 3, bytesTotal: 9)]

@@ -166,7 +166,7 @@ package final class AgentEngine {
         log.debug("event", ["event": "\(event)"])
         if case .workloadEnded(let id, _, _) = event { hear(id) }
         if case .workloadFailed(let id, _) = event { hear(id) }
-        deferred += machine.handle(event, at: now)
+        deferred += machine.handle(event, at: now).map(inWallTime)
       }
       guard save() else { return }
       keepPromises()
@@ -175,6 +175,13 @@ package final class AgentEngine {
       deferred = []
       for action in actions { perform(action) }
     }
+  }
+
+  /// Its timers run by the boot clock, which means nothing to anybody else.
+  private func inWallTime(_ action: DeviceAction) -> DeviceAction {
+    guard case .report(var report) = action, let resumesAt = report.resumesAt else { return action }
+    report.resumesAt = ports.clock.wall.advanced(byMilliseconds: resumesAt.milliseconds(since: now))
+    return .report(report)
   }
 
   /// False = nothing may be done yet: the disk is full or broken, and everything waits for a later try.
@@ -273,9 +280,9 @@ package final class AgentEngine {
       switch outcome {
       case .progress(let done, let total, let transfers):
         receive(.fetchProgress(generation: task.generation, done: done, total: total, transfers: transfers))
-      case .waits(let until, let why):
+      case .waits(let until, let opens, let why):
         log.info("\(why.message)", ["generation": "\(task.generation)"])
-        receive(.fetchWaits(generation: task.generation, until: until, why))
+        receive(.fetchWaits(generation: task.generation, until: until, opens: opens, why))
         fetch = nil
       case .finished:
         log.info("everything is here", ["generation": "\(task.generation)"])

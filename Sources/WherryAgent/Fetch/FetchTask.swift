@@ -10,7 +10,7 @@ final class FetchTask {
   enum Outcome {
     case progress(done: Int64, total: Int64, [Transfer] = [])
     /// It has ended, with what came kept, and is to begin again then: no download window is open.
-    case waits(until: Instant, Failure)
+    case waits(until: Instant, opens: Instant, Failure)
     case finished
     case failed(Failure)
   }
@@ -167,6 +167,7 @@ final class FetchTask {
       outcomes.append(
         .waits(
           until: now.advanced(byMilliseconds: min(seconds, Self.waitMaximumSeconds) * 1_000),
+          opens: now.advanced(byMilliseconds: seconds * 1_000),
           Failure(
             .download, code: Failure.downloadWindowCode,
             message: "\(ByteCount.readable(work.bytesToDownload)) are to be downloaded, and this device downloads "

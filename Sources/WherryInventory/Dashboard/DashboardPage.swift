@@ -72,7 +72,10 @@ struct DashboardPage {
           ] as [String: Any]
         }
         // Why it does not go on; what failed has a place of its own on this page.
-        if let failure = device.failure { row["waits"] = failure.message }
+        if let failure = device.failure {
+          row["waits"] =
+            failure.message + (device.resumesAt.map { "; until \(Timestamp.text($0)) at the latest" } ?? "")
+        }
       }
     }
     return row
@@ -104,13 +107,16 @@ struct DashboardPage {
   }
 
   private static func wave(_ wave: WaveSummary) -> [String: Any] {
-    let done = wave.committed + wave.failed
+    let failed = wave.failed + wave.silent
+    let done = wave.committed + failed
     var words = ["\(wave.committed) of \(wave.size)"]
     if wave.failed > 0 { words.append("\(wave.failed) failed") }
+    if wave.silent > 0 { words.append("\(wave.silent) silent") }
+    if wave.deferred > 0 { words.append("\(wave.deferred) deferred") }
     if wave.parked > 0 { words.append("\(wave.parked) offline") }
     if wave.state != "done" { words.append(wave.state) }
     return [
-      "number": wave.index, "size": max(1, wave.size), "committed": wave.committed, "failed": wave.failed,
+      "number": wave.index, "size": max(1, wave.size), "committed": wave.committed, "failed": failed,
       "done": done, "busy": max(0, wave.released - done), "text": words.joined(separator: " · "),
     ]
   }

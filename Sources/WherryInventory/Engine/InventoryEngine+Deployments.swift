@@ -16,8 +16,10 @@ extension InventoryEngine {
     return try commit {
       let devices = try devices(in: deployment.target)
       let resolutions = try requirePlans(for: draft, devices: devices)
+      try requireAnother(than: draft, resolutions)
+      let machine = try rolloutMachine(draft, devices)
       try supersede(deployment.target, at: now)
-      let id = try create(deployment, devices: devices, at: now)
+      let id = try create(deployment, machine, at: now)
       try keep(draft, resolutions, as: id)
       try drive(id, .start, at: now)
       let names = deployment.components.map { "\($0.key)=\($0.value.requirement)" }.sorted().joined(separator: " ")
@@ -40,35 +42,14 @@ extension InventoryEngine {
     return draft
   }
 
-  private func create(_ draft: Deployment, devices: [DeviceRecord], at now: Instant) throws -> DeploymentID {
-    let machine = try rolloutMachine(draft, devices)
+  private func create(_ draft: Deployment, _ machine: RolloutMachine, at now: Instant) throws -> DeploymentID {
     let record = try database.insertDeployment(target: draft.target, at: now) { id in
       var deployment = draft
       deployment.id = id
-      return DeploymentRecord(deployment: deployment, state: .rolling, machine: machine.json, createdAt: now)
+      return DeploymentRecord(deployment: deployment, state: .rolling, machine: machine.headJSON, createdAt: now)
     }
     rollouts[record.deployment.id] = Rollout(record: record, machine: machine)
     return record.deployment.id
-  }
-
-  /// Canaries come first, and are the first wave.
-  func rolloutMachine(_ draft: Deployment, _ devices: [DeviceRecord]) throws -> RolloutMachine {
-    var policy = draft.rollout
-    var ordered = devices
-    if !policy.canary.isEmpty {
-      func isCanary(_ device: DeviceRecord) -> Bool { policy.canary.allSatisfy { device.labels[$0.key] == $0.value } }
-      let canaries = devices.filter(isCanary)
-      guard !canaries.isEmpty || devices.isEmpty else {
-        let labels = policy.canary.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ", ")
-        throw Refusal(
-          422, "rollout.noCanary", "no device of \(draft.target) has the labels \(labels)",
-          remedy: "give some of them the labels when they are provisioned, or deploy without a canary")
-      }
-      ordered = canaries + devices.filter { !isCanary($0) }
-      policy.waves = [.count(canaries.count)] + policy.waves
-    }
-    return RolloutMachine(
-      policy: policy, devices: ordered.map { RolloutDevice(name: $0.name, isOnline: $0.isOnline) })
   }
 
   /// The newest deployment of a target is the one that counts. A completed one stays what it is: done.

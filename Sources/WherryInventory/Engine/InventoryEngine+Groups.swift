@@ -84,7 +84,7 @@ extension InventoryEngine {
 
   func join(_ name: DeviceName, _ target: DeploymentTarget, at now: Instant) throws {
     guard let device = try database.device(name), let record = try currentDeployment(of: target) else { return }
-    try drive(record.deployment.id, .joined(name, isOnline: device.isOnline), at: now)
+    try drive(record.deployment.id, try joined(device, record), at: now)
   }
 
   func leave(_ name: DeviceName, _ target: DeploymentTarget, at now: Instant) throws {

@@ -173,11 +173,26 @@ extension InventoryEngine {
     var device = old
     device.report = report
     device.lastSeen = now
+    device.pace = Self.pace(of: report, after: old, at: now)
     try database.recordObserved(device, was: old)
     try spread(report, of: device, at: now)
     // A service restored from a backup may have given fewer generations than the device has seen.
     guard let current = try database.device(old.name), report.generation > current.generation else { return }
     try orderAnew(current, at: now)
+  }
+
+  /// Too short a time between two reports says nothing.
+  private static let paceMilliseconds: Int64 = 500
+
+  private static func pace(of report: DeviceReport, after old: DeviceRecord, at now: Instant) -> Int64? {
+    guard let before = old.report, before.generation == report.generation, before.status == .fetching,
+      report.status == .fetching, report.bytesTotal == before.bytesTotal, report.bytesDone > before.bytesDone,
+      let milliseconds = old.lastSeen.map(now.milliseconds(since:)), milliseconds >= paceMilliseconds
+    else { return old.pace }
+    let (bytes, overflow) = (report.bytesDone - before.bytesDone).multipliedReportingOverflow(by: 1_000)
+    guard !overflow else { return old.pace }
+    let pace = max(1, bytes / milliseconds)
+    return old.pace.map { ($0 / 4) * 3 + pace / 4 } ?? pace
   }
 
   private func ingest(

@@ -80,9 +80,14 @@ extension InventoryEngine {
 
   func composedPlan(for device: DeviceRecord) throws -> ComposedPlan {
     let deployments = try database.assignments(of: device.name).map(\.deployment).sorted()
-    let key = PlanKey(deployments: deployments, platform: device.platform.key)
+    return try composedPlan(of: deployments, on: device.platform)
+  }
+
+  /// - Parameter deployments: ascending.
+  func composedPlan(of deployments: [DeploymentID], on platform: Platform) throws -> ComposedPlan {
+    let key = PlanKey(deployments: deployments, platform: platform.key)
     if let plan = planMemo[key] { return plan }
-    let (plan, versions) = try compose(deployments, on: device.platform)
+    let (plan, versions) = try compose(deployments, on: platform)
     if !deployments.isEmpty { try database.addResolution(versions, of: deployments, platform: key.platform) }
     try store(plan)
     if planMemo.count >= Self.memoMaximum { planMemo.removeAll() }

@@ -9,9 +9,16 @@ extension InventoryEngine {
   func rollout(_ id: DeploymentID) throws -> Rollout? {
     if let rollout = rollouts[id] { return rollout }
     guard let record = try database.deployment(id) else { return nil }
-    let rollout = Rollout(record: record, machine: try RolloutMachine(JSONCursor(record.machine)))
+    let rollout = Rollout(record: record, machine: try machine(of: record))
     rollouts[id] = rollout
     return rollout
+  }
+
+  func machine(of record: DeploymentRecord) throws -> RolloutMachine {
+    let head = JSONCursor(record.machine)
+    // So older versions stored it: in one piece.
+    if record.machine["members"] != nil { return try RolloutMachine(head) }
+    return try RolloutMachine(head: head, members: try database.rolloutMembers(of: record.deployment.id))
   }
 
   /// After a restart: the machines of deployments that are under way, so that their timers run. Those of completed
@@ -23,18 +30,19 @@ extension InventoryEngine {
   }
 
   func drive(_ id: DeploymentID, _ event: RolloutEvent, at now: Instant) throws {
-    guard var rollout = try rollout(id), rollout.record.state.takesEvents else { return }
+    guard let record = try rollout(id)?.record, record.state.takesEvents else { return }
     var events = [event]
     while !events.isEmpty {
-      for action in rollout.machine.handle(events.removeFirst(), at: now) {
+      // In its place: a copy for each event would cost as much as the target is large.
+      for action in rollouts[id]?.machine.handle(events.removeFirst(), at: now) ?? [] {
         switch action {
         case .release(let devices):
           for device in devices {
-            guard let failure = try release(rollout.record.deployment, to: device, at: now) else { continue }
+            guard let failure = try release(record.deployment, to: device, at: now) else { continue }
             events.append(.reported(device, .rejected, failure, digestMatches: true))
           }
         case .revert(let devices):
-          for device in devices { try goBack(device, from: rollout.record.deployment, at: now) }
+          for device in devices { try goBack(device, from: record.deployment, at: now) }
         case .halted(let reason):
           environment.note("deployment \(id) halted: \(reason)")
         case .completed:
@@ -42,8 +50,7 @@ extension InventoryEngine {
         }
       }
     }
-    rollout.record.take(rollout.machine, at: now)
-    rollouts[id] = rollout
+    rollouts[id]?.take(at: now)
     changedRollouts.insert(id)
   }
 
@@ -99,15 +106,15 @@ extension InventoryEngine {
     guard let status = report.status else { return }
     let assignments = try database.assignments(of: device.name).filter { $0.generation <= report.generation }
     let isCurrent = report.generation == device.generation
+    // What it says it runs is what counts. Of an older order the service knows the plan no longer.
+    let ordered = report.generation < device.generation ? report.plan : device.plan
+    let matches = status != .committed || (ordered != nil && report.running == ordered)
     // A deployment that the device has committed is not judged by what a later one does there.
     for assignment in assignments where assignment.previous != assignment.deployment {
-      // Of an order that the service does not know, only the plan's digest tells what the device committed.
-      let isOld = report.generation < device.generation
-      let matches = isOld || report.plan == nil || report.plan == device.plan
       try drive(
         assignment.deployment, .reported(device.name, status, report.failure, digestMatches: matches), at: now)
     }
-    guard status.isTerminal, status != .superseded, isCurrent else { return }
+    guard status.isTerminal, status != .superseded, isCurrent, matches else { return }
     for assignment in assignments { try conclude(assignment, committed: status == .committed) }
   }
 
@@ -151,18 +158,18 @@ extension DeploymentState {
   var takesEvents: Bool { self != .cancelled && self != .superseded }
 }
 
-extension DeploymentRecord {
+extension InventoryEngine.Rollout {
   /// The machine's state as the deployment's row.
-  mutating func take(_ machine: RolloutMachine, at now: Instant) {
-    self.machine = machine.json
-    reason = machine.state.reason
+  mutating func take(at now: Instant) {
+    record.machine = machine.headJSON
+    record.reason = machine.state.reason
     switch machine.state {
-    case .created, .rolling: state = .rolling
-    case .paused: state = .paused
-    case .halted: state = .halted
-    case .completed: state = .completed
-    case .cancelled: state = .cancelled
+    case .created, .rolling: record.state = .rolling
+    case .paused: record.state = .paused
+    case .halted: record.state = .halted
+    case .completed: record.state = .completed
+    case .cancelled: record.state = .cancelled
     }
-    finishedAt = state.isFinal ? (finishedAt ?? now) : nil
+    record.finishedAt = record.state.isFinal ? (record.finishedAt ?? now) : nil
   }
 }

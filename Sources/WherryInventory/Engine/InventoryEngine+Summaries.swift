@@ -15,6 +15,7 @@ extension InventoryEngine {
       bytesDone: device.report?.bytesDone ?? 0, bytesTotal: device.report?.bytesTotal ?? 0)
     summary.transfers = device.report?.transfers ?? []
     summary.local = device.report?.local
+    summary.resumesAt = device.report?.resumesAt
     return summary
   }
 
@@ -40,7 +41,7 @@ extension InventoryEngine {
   }
 
   private func summary(of record: DeploymentRecord) throws -> DeploymentSummary {
-    try summary(of: record, machine: try RolloutMachine(JSONCursor(record.machine)))
+    try summary(of: record, machine: try machine(of: record))
   }
 
   private func summary(of record: DeploymentRecord, machine: RolloutMachine) throws -> DeploymentSummary {
@@ -51,16 +52,20 @@ extension InventoryEngine {
       id: deployment.id, target: deployment.target,
       components: deployment.components.mapValues(\.requirement.text), state: record.state.rawValue,
       reason: record.reason, createdAt: record.createdAt, finishedAt: record.finishedAt,
-      waves: progress.waves.map { wave in
-        WaveSummary(
-          index: wave.index + 1, size: wave.size, released: wave.released, committed: wave.committed,
-          failed: wave.failed,
-          parked: wave.parked, state: wave.progress.rawValue)
-      },
+      waves: progress.waves.map(Self.summary),
       devices: try progress.devices.map { device in
         try summary(of: device, generation: assignments[device.name]?.generation)
       },
       policy: deployment.rollout)
+  }
+
+  private static func summary(of wave: RolloutWave) -> WaveSummary {
+    var summary = WaveSummary(
+      index: wave.index + 1, size: wave.size, released: wave.released, committed: wave.committed, failed: wave.failed,
+      parked: wave.parked, state: wave.progress.rawValue)
+    summary.silent = wave.silent
+    summary.deferred = wave.deferred
+    return summary
   }
 
   /// While a device is under way its own status says more than the rollout's.
@@ -68,9 +73,10 @@ extension InventoryEngine {
     var status = device.status.name
     var failure: Failure?
     var underWay: DeviceReport?
+    var resumesAt: Instant?
     var generation = generation
     switch device.status {
-    case .failed(let why):
+    case .failed(let why), .silent(let why):
       failure = why
       // It has left the deployment, so only its report still knows.
       if generation == nil { generation = try database.device(device.name)?.report?.generation }
@@ -81,11 +87,17 @@ extension InventoryEngine {
         underWay = report
         failure = report.failure
       }
+    case .deferred:
+      let report = try database.device(device.name)?.report
+      failure = report?.failure
+      resumesAt = report?.resumesAt
     case .waiting, .parked, .committed, .reverted: break
     }
     var summary = DeploymentDevice(
       name: device.name, wave: device.wave + 1, status: status, generation: generation ?? Generation(0),
       failure: failure)
+    summary.resumesAt = resumesAt
+    summary.waitsFor = device.waitsFor
     if let underWay, underWay.status == .fetching {
       summary.bytesDone = underWay.bytesDone
       summary.bytesTotal = underWay.bytesTotal

@@ -196,7 +196,10 @@ package actor InventoryEngine {
 
   private func saveRollouts() throws {
     for id in changedRollouts.sorted() {
-      if let rollout = rollouts[id] { try database.update(rollout.record) }
+      guard let rollout = rollouts[id] else { continue }
+      try database.update(rollout.record)
+      guard let changes = rollouts[id]?.machine.takeChanges() else { continue }
+      try database.update(changes, of: id)
     }
     changedRollouts.removeAll()
   }

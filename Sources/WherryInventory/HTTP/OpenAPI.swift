@@ -145,7 +145,7 @@ enum OpenAPI {
       "FleetSummary": ["devices", "online", "byStatus", "byComponentState"],
       "DeviceSummary": [
         "name", "platform", "labels", "groups", "isOnline", "lastSeen", "agentVersion", "generation",
-        "reportedGeneration", "status", "failure", "components", "bytesDone", "bytesTotal", "transfers",
+        "reportedGeneration", "status", "failure", "resumesAt", "components", "bytesDone", "bytesTotal", "transfers",
         "local",
       ],
       "ComponentReference": ["component"],
@@ -164,7 +164,19 @@ enum OpenAPI {
       "ComponentVersion": ["recipe", "source", "digest", "createdAt"],
       "GroupSummary": ["name", "devices", "deployment"],
       "DeploymentRequest": ["target", "components", "rollout", "apply"],
-      "DeploymentPreview": ["target", "components", "waves", "devices"],
+      "DeploymentPreview": ["target", "components", "waves", "devices", "forecast", "supersedes"],
+      "DeploymentForecast": ["ending", "reason", "milliseconds", "waves", "bytes", "unknownPaces", "missing"],
+      "RolloutPolicy": [
+        "waves", "soakMilliseconds", "failuresMaximum", "failureShare", "causeBudgets", "canary", "concurrencyMaximum",
+        "disruption", "bytesPerSecond", "deviceTimeoutSeconds", "silenceSeconds", "onFailure",
+      ],
+      "DeploymentDevice": [
+        "name", "wave", "status", "generation", "failure", "resumesAt", "waitsFor", "bytesDone", "bytesTotal",
+        "transfers",
+      ],
+      "WaveSummary": [
+        "index", "size", "released", "committed", "failed", "parked", "silent", "deferred", "state",
+      ],
       "DeploymentSummary": [
         "id", "target", "components", "state", "reason", "createdAt", "finishedAt", "waves", "devices", "policy",
       ],

@@ -51,6 +51,65 @@ package struct DevicePreview: Hashable, Sendable, WireValue {
   }
 }
 
+/// How the rollout is expected to go, from what is known of each device.
+package struct DeploymentForecast: Hashable, Sendable, WireValue {
+  package struct Missing: Hashable, Sendable {
+    package var name: DeviceName
+    package var reason: String
+    package init(name: DeviceName, reason: String) {
+      self.name = name
+      self.reason = reason
+    }
+  }
+  /// completed, halted, or waiting: only devices that are away are left.
+  package var ending: String
+  /// Of a halt.
+  package var reason = ""
+  /// From its creation to that.
+  package var milliseconds: Int64
+  /// When each wave opens, counted from its creation; nil = not as things are.
+  package var waves: [Int64?]
+  /// That leave the service.
+  package var bytes: Int64
+  /// Devices whose pace of downloading is assumed.
+  package var unknownPaces = 0
+  /// Who is not expected to change.
+  package var missing: [Missing] = []
+
+  package init(ending: String, milliseconds: Int64, waves: [Int64?], bytes: Int64) {
+    self.ending = ending
+    self.milliseconds = milliseconds
+    self.waves = waves
+    self.bytes = bytes
+  }
+
+  package var json: JSON {
+    .members([
+      ("ending", .string(ending)), ("reason", reason.isEmpty ? nil : .string(reason)),
+      ("milliseconds", .integer(milliseconds)), ("waves", .array(waves.map { $0.map(JSON.integer) ?? .null })),
+      ("bytes", .integer(bytes)), ("unknownPaces", .int(unknownPaces)),
+      (
+        "missing",
+        .array(missing.map { ["name": .string($0.name.rawValue), "reason": .string($0.reason)] })
+      ),
+    ])
+  }
+
+  package init(_ cursor: JSONCursor) throws(JSONShapeError) {
+    self.init(
+      ending: try cursor.require("ending").string(), milliseconds: try cursor.require("milliseconds").integer(),
+      waves: try cursor.require("waves").list { (wave) throws(JSONShapeError) in
+        wave.json == .null ? nil : try wave.integer()
+      },
+      bytes: try cursor.require("bytes").size())
+    reason = try cursor.optional("reason")?.string() ?? ""
+    unknownPaces = try cursor.require("unknownPaces").count()
+    missing = try cursor.require("missing").list { (element) throws(JSONShapeError) in
+      Missing(name: try element.require("name").name(), reason: try element.require("reason").string())
+    }
+  }
+}
+
 /// The answer to `POST /v1/deployments?plan=1`: nothing was created.
 package struct DeploymentPreview: Hashable, Sendable, WireValue {
   package var target: DeploymentTarget
@@ -60,6 +119,9 @@ package struct DeploymentPreview: Hashable, Sendable, WireValue {
   package var waves: [Int]
   /// By name.
   package var devices: [DevicePreview]
+  package var forecast: DeploymentForecast?
+  /// The deployment under way whose place it would take.
+  package var supersedes: DeploymentID?
 
   package init(
     target: DeploymentTarget, components: [ComponentName: String], waves: [Int], devices: [DevicePreview]
@@ -71,10 +133,11 @@ package struct DeploymentPreview: Hashable, Sendable, WireValue {
   }
 
   package var json: JSON {
-    [
-      "target": target.json, "components": .named(components, JSON.string),
-      "waves": .array(waves.map { .int($0) }), "devices": .array(devices.map(\.json)),
-    ]
+    .members([
+      ("target", target.json), ("components", .named(components, JSON.string)),
+      ("waves", .array(waves.map { .int($0) })), ("devices", .array(devices.map(\.json))),
+      ("forecast", forecast?.json), ("supersedes", supersedes.map { .integer($0.rawValue) }),
+    ])
   }
 
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
@@ -82,5 +145,7 @@ package struct DeploymentPreview: Hashable, Sendable, WireValue {
     components = try cursor.require("components").named { (element) throws(JSONShapeError) in try element.string() }
     waves = try cursor.require("waves").list { (element) throws(JSONShapeError) in try element.int() }
     devices = try cursor.require("devices").list { (element) throws(JSONShapeError) in try DevicePreview(element) }
+    if let value = try cursor.optional("forecast") { forecast = try DeploymentForecast(value) }
+    supersedes = try cursor.optional("supersedes")?.deployment()
   }
 }

@@ -10,6 +10,10 @@ package struct WaveSummary: Hashable, Sendable, WireValue {
   package var failed: Int
   /// Offline when they should have changed; they hold nothing up.
   package var parked: Int
+  /// Online, and said nothing in time; they are not among the failed.
+  package var silent = 0
+  /// Said *not now*; they are waited for.
+  package var deferred = 0
   package var state: String
 
   package init(index: Int, size: Int, released: Int, committed: Int, failed: Int, parked: Int, state: String) {
@@ -25,7 +29,8 @@ package struct WaveSummary: Hashable, Sendable, WireValue {
   package var json: JSON {
     [
       "index": .int(index), "size": .int(size), "released": .int(released), "committed": .int(committed),
-      "failed": .int(failed), "parked": .int(parked), "state": .string(state),
+      "failed": .int(failed), "parked": .int(parked), "silent": .int(silent), "deferred": .int(deferred),
+      "state": .string(state),
     ]
   }
 
@@ -36,6 +41,8 @@ package struct WaveSummary: Hashable, Sendable, WireValue {
     committed = try cursor.require("committed").int()
     failed = try cursor.require("failed").int()
     parked = try cursor.require("parked").int()
+    silent = try cursor.optional("silent")?.int() ?? 0
+    deferred = try cursor.optional("deferred")?.int() ?? 0
     state = try cursor.require("state").string()
   }
 }
@@ -49,6 +56,10 @@ package struct DeploymentDevice: Hashable, Sendable, WireValue {
   package var generation: Generation
   /// Of one that failed, or the reason why it waits.
   package var failure: Failure?
+  /// Of one that says *not now*: when it goes on, at the latest.
+  package var resumesAt: Instant?
+  /// What keeps it back although its wave is open, in one sentence.
+  package var waitsFor: String?
   /// While it fetches.
   package var bytesDone: Int64 = 0
   package var bytesTotal: Int64 = 0
@@ -66,6 +77,7 @@ package struct DeploymentDevice: Hashable, Sendable, WireValue {
     .members([
       ("name", .string(name.rawValue)), ("wave", .int(wave)), ("status", .string(status)),
       ("generation", .integer(generation.rawValue)), ("failure", failure?.json),
+      ("resumesAt", (resumesAt?.milliseconds).map(JSON.integer)), ("waitsFor", waitsFor.map(JSON.string)),
       ("bytesDone", bytesTotal == 0 ? nil : .integer(bytesDone)),
       ("bytesTotal", bytesTotal == 0 ? nil : .integer(bytesTotal)),
       ("transfers", transfers.nonEmpty.map { .array($0.map(\.json)) }),
@@ -79,6 +91,8 @@ package struct DeploymentDevice: Hashable, Sendable, WireValue {
     generation = try cursor.require("generation").generation()
     failure = nil
     if let value = try cursor.optional("failure") { failure = try Failure(value) }
+    resumesAt = try cursor.optional("resumesAt")?.instant()
+    waitsFor = try cursor.optional("waitsFor")?.string()
     bytesDone = try cursor.optional("bytesDone")?.size() ?? 0
     bytesTotal = try cursor.optional("bytesTotal")?.size() ?? 0
     transfers = try Transfer.list(cursor.optional("transfers"))

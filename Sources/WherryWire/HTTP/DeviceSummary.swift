@@ -17,6 +17,8 @@ package struct DeviceSummary: Hashable, Sendable, WireValue {
   package var reportedGeneration: Generation
   package var status: DeploymentStatus?
   package var failure: Failure?
+  /// Of one that says *not now*: when it goes on, at the latest; milliseconds since 1970, by its own clock.
+  package var resumesAt: Instant?
   package var components: [ComponentReport]
   package var bytesDone: Int64
   package var bytesTotal: Int64
@@ -54,6 +56,7 @@ package struct DeviceSummary: Hashable, Sendable, WireValue {
       ("lastSeen", (lastSeen?.milliseconds).map(JSON.integer)), ("agentVersion", .string(agentVersion)),
       ("generation", .integer(generation.rawValue)), ("reportedGeneration", .integer(reportedGeneration.rawValue)),
       ("status", (status?.rawValue).map(JSON.string)), ("failure", failure?.json),
+      ("resumesAt", (resumesAt?.milliseconds).map(JSON.integer)),
       ("components", .array(components.map(\.json))), ("bytesDone", .integer(bytesDone)),
       ("bytesTotal", .integer(bytesTotal)), ("transfers", transfers.nonEmpty.map { .array($0.map(\.json)) }),
       ("local", local?.json),
@@ -73,6 +76,7 @@ package struct DeviceSummary: Hashable, Sendable, WireValue {
     status = try cursor.optional("status")?.choice()
     failure = nil
     if let value = try cursor.optional("failure") { failure = try Failure(value) }
+    resumesAt = try cursor.optional("resumesAt")?.instant()
     components = try cursor.require("components").list { (element) throws(JSONShapeError) in
       try ComponentReport(element)
     }

@@ -13,6 +13,7 @@ struct Deploy: ParsableCommand {
         wherry deploy --group kiosks com.example.hello=1.0.0 com.example.web=1.0.0 --watch
         wherry deploy --group kiosks com.example.web=2.0.0 --plan
         wherry deploy --group kiosks com.example.web=2.0.0 --waves 1,50%,100% --soak 30s
+        wherry deploy --group kiosks com.example.web=2.0.0 --at-most store=1 --budget download=5%
         wherry deploy --group kiosks com.example.hello=1.0.0 --merge com.example.hello='{"name":"Berlin"}'
 
       The components named are all that the target runs on behalf of this deployment.
@@ -25,22 +26,13 @@ struct Deploy: ParsableCommand {
   var merges: [String] = []
   @Option(name: .customLong("reset"), help: "NAME=POINTER reset to the recipe's default (repeatable).")
   var resets: [String] = []
-  @Option(help: "Cumulative size of each wave, counts, percent or a factor: 1,50%,100% or 1,x3.") var waves: String?
-  @Option(help: "KEY=VALUE: devices with this label are a wave of their own before the others (repeatable).")
-  var canary: [String] = []
-  @Option(help: "How long a wave must stay healthy before the next opens.") var soak: String?
   @Option(help: "How long each device watches its components before it commits.") var settle: String?
   @Option(help: "How long running components may hold their update off; 0s = they are not asked.")
   var updateTimeout: String?
   @Option(help: "What a device does when it fails: rollback or nothing.") var deviceFailure: String?
-  @Option(help: "Failed devices that are tolerated before the rollout halts: 3, or 5% of those that have ended.")
-  var maxFailures: String?
-  @Option(help: "With a percentage: how many have to end before it is looked at.") var failureSample: Int?
-  @Option(help: "Devices that change at the same time; 0 = the whole wave.") var concurrency: Int?
-  @Option(help: "Time that a device has before it counts as failed.") var deviceTimeout: String?
-  @Option(help: "What a halt does: pause, stop or revert.") var onFailure: String?
   @Flag(help: "Only show what it would do on each device; exit 1 if it would be refused.") var plan = false
   @Flag(help: "Show progress until it has ended; exit 1 unless it completed.") var watch = false
+  @OptionGroup(title: "Rollout") var rollout: RolloutOptions
   @OptionGroup var options: OutputOptions
 
   func run() throws {
@@ -101,7 +93,7 @@ struct Deploy: ParsableCommand {
     case "nothing": apply.failureHandling = .doNothing
     case let other?: throw ValidationError("--device-failure \"\(other)\" must be rollback or nothing")
     }
-    return DeploymentRequest(target: target, components: deployed, rollout: try rollout(), apply: apply)
+    return DeploymentRequest(target: target, components: deployed, rollout: try rollout.policy(), apply: apply)
   }
 
   private func change(
@@ -111,61 +103,5 @@ struct Deploy: ParsableCommand {
       throw ValidationError("\(name) is configured but not deployed; add \(name)=VERSION")
     }
     body(&deployed[component, default: DeployedComponent(requirement: VersionRequirement(exactly: Version(0, 0, 0)))])
-  }
-
-  private func rollout() throws -> RolloutPolicy {
-    var policy = RolloutPolicy()
-    if let waves { policy.waves = try waves.split(separator: ",").map(size) }
-    for text in canary {
-      let (key, value) = try parsePair(text, what: "--canary")
-      policy.canary[key] = value
-    }
-    if let soak { policy.soakMilliseconds = Int64(try parseSeconds(soak, what: "--soak")) * 1000 }
-    try readBudget(into: &policy)
-    if let concurrency { policy.concurrencyMaximum = concurrency }
-    if let deviceTimeout { policy.deviceTimeoutSeconds = try parseSeconds(deviceTimeout, what: "--device-timeout") }
-    if let onFailure {
-      guard let action = RolloutPolicy.FailureAction(rawValue: onFailure) else {
-        throw ValidationError("--on-failure \"\(onFailure)\" must be pause, stop or revert")
-      }
-      policy.onFailure = action
-    }
-    return policy
-  }
-
-  private func size(_ part: Substring) throws -> RolloutPolicy.Size {
-    let isPercent = part.hasSuffix("%")
-    let isFactor = part.hasPrefix("x")
-    let digits = isPercent ? part.dropLast() : isFactor ? part.dropFirst() : part
-    guard let number = Int(digits), number > 0, !isPercent || number <= 100, !isFactor || (2...100).contains(number)
-    else {
-      throw ValidationError(
-        "--waves \"\(waves ?? "")\": \"\(part)\" is neither a count nor a percentage nor a factor; write 1,50%,100% "
-          + "or 1,x3")
-    }
-    return isPercent ? .percent(number) : isFactor ? .factor(number) : .count(number)
-  }
-
-  private static let failureSampleDefault = 20
-
-  private func readBudget(into policy: inout RolloutPolicy) throws {
-    guard let maxFailures else {
-      guard failureSample == nil else { throw ValidationError("--failure-sample goes with --max-failures PERCENT%") }
-      return
-    }
-    let isShare = maxFailures.hasSuffix("%")
-    guard let number = Int(isShare ? maxFailures.dropLast() : maxFailures[...]), number >= 0, !isShare || number <= 100,
-      isShare || failureSample == nil, failureSample ?? 1 > 0
-    else {
-      throw ValidationError(
-        "--max-failures \"\(maxFailures)\" must be a number such as 3, or a percentage such as 5% (then "
-          + "--failure-sample N may say how many have to end first)")
-    }
-    if isShare {
-      policy.failureShare = RolloutPolicy.FailureShare(
-        percent: number, sample: failureSample ?? Self.failureSampleDefault)
-    } else {
-      policy.failuresMaximum = number
-    }
   }
 }

@@ -118,6 +118,8 @@ enum DeploymentText {
       })
     for device in deployment.devices {
       for transfer in device.transfers { text += "  \(device.name): \(line(transfer))\n" }
+      if let reason = device.waitsFor { text += "\(device.name): \(reason)\n" }
+      if let at = device.resumesAt { text += "\(device.name) goes on at \(Timestamp.text(at)) at the latest\n" }
       guard let failure = device.failure else { continue }
       text += "\(device.name):\n" + DeviceTable.failureText(failure)
     }
@@ -141,6 +143,8 @@ enum DeploymentText {
     let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
     var text = "wave \(wave.index) [\(bar)] \(wave.committed)/\(wave.size) committed"
     if wave.failed > 0 { text += ", " + Console.bad("\(wave.failed) failed") }
+    if wave.silent > 0 { text += ", " + Console.bad("\(wave.silent) silent") }
+    if wave.deferred > 0 { text += ", \(wave.deferred) deferred" }
     if wave.parked > 0 { text += ", \(wave.parked) parked" }
     return text + ", \(wave.state)"
   }

@@ -1,3 +1,4 @@
+import WherryClient
 import WherryModel
 import WherryWire
 
@@ -9,11 +10,32 @@ enum PreviewText {
     let versions = preview.components.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
     var text = "\(versions.joined(separator: " ")) to \(preview.target): \(devices(count)), "
     text += "\(Console.bytes(bytes)) to download in all. Nothing was changed.\n"
+    if let underWay = preview.supersedes {
+      text += "It would take the place of deployment \(underWay), which is under way.\n"
+    }
     if count > 0 { text += "waves: \(preview.waves.map(String.init).joined(separator: ", "))\n" }
     text += Console.table(["DEVICES", "WAVE", "DOWNLOAD", "CHANGES"], rows(preview.devices))
     let away = preview.devices.count { !$0.isOnline }
     if away > 0 { text += "\(devices(away)) offline; they change when they are back.\n" }
-    return text
+    return text + (count > 0 ? preview.forecast.map(forecast) ?? "" : "")
+  }
+
+  private static func forecast(_ forecast: DeploymentForecast) -> String {
+    let opens = forecast.waves.map { $0.map { DeviceExplanation.span(milliseconds: $0) } ?? "never" }
+    var text = "expected: "
+    let span = DeviceExplanation.span(milliseconds: forecast.milliseconds)
+    switch forecast.ending {
+    case "completed": text += "finished after \(span)"
+    case "halted": text += "halted after \(span) (\(forecast.reason))"
+    default: text += "no end, since it waits for devices that are away"
+    }
+    text += "; waves open after \(opens.joined(separator: ", ")); \(Console.bytes(forecast.bytes)) leave the service.\n"
+    if forecast.unknownPaces > 0 && forecast.bytes > 0 {
+      text += "\(devices(forecast.unknownPaces)) never seen downloading; 1 MiB/s is assumed.\n"
+    }
+    let missing = forecast.missing.prefix(5).map { "\($0.name) (\($0.reason))" }.joined(separator: ", ")
+    let others = forecast.missing.count > 5 ? " and \(forecast.missing.count - 5) more" : ""
+    return forecast.missing.isEmpty ? text : text + "not expected to change: \(missing)\(others)\n"
   }
 
   private static func devices(_ count: Int) -> String { count == 1 ? "1 device" : "\(count) devices" }
