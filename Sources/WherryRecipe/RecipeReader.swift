@@ -21,6 +21,19 @@ package enum RecipeReader {
   }
 }
 
+extension RecipeReader {
+  /// Another document in YAML or JSON, as JSON, under the same bounds. nil with problems that say why.
+  /// - Parameter beginning: how to mend one that is empty.
+  package static func json(
+    _ text: String, fileName: String, beginning: String
+  ) -> (json: JSON?, problems: [RecipeProblem]) {
+    let problems = ProblemCollector()
+    let root = RecipeDocument.root(of: text, fileName: fileName, beginning: beginning, problems: problems)
+    let json = root?.json()
+    return (problems.hasErrors ? nil : json, problems.sorted)
+  }
+}
+
 /// Gathers problems, each once.
 final class ProblemCollector {
   private var problems: [RecipeProblem] = []

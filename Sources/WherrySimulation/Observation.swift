@@ -12,10 +12,12 @@ package enum Observation: Sendable {
   /// The agent began anew from this journal.
   case agentStarted(device: Int, journal: String, state: DeviceState, plans: [Digest: Plan])
   case desiredIssued(device: Int, Generation)
-  case rolloutBegan(policy: RolloutPolicy, online: [Bool])
+  /// `sites`: of each device its value of each label that the policy's disruption budgets name.
+  case rolloutBegan(policy: RolloutPolicy, online: [Bool], sites: [[String?]] = [])
   case rolloutSaw(online: Bool, device: Int)
-  case rolloutHeard(device: Int, DeploymentStatus)
+  case rolloutHeard(device: Int, DeploymentStatus, FailureCause? = nil)
   case rolloutHalted
+  case rolloutReverted([Int])
   case rolloutResumed
   case rolloutReleased([Int])
   case rolloutCompleted

@@ -14,6 +14,12 @@ package struct Scenario: Hashable, Sendable {
   /// In thousandths of the fleet: devices whose downloads take `slowFactor` times as long.
   package var slow = 50
   package var slowFactor = 10
+  /// Labels of the devices, by how many share a value: with `store` 2 the first two have `store-1`.
+  package var labels: [String: Int] = [:]
+  /// What each device downloads, as far as the policy's rate is concerned.
+  package var downloadBytes: Int64 = 0
+  /// Own components; nil = made-up ones.
+  package var plan: Plan?
   /// Faults stop then, if the rollout has not ended before.
   package var minutesMaximum = 60
 
@@ -22,6 +28,11 @@ package struct Scenario: Hashable, Sendable {
     policy.soakMilliseconds = 5_000
     policy.failureShare = RolloutPolicy.FailureShare(percent: 5, sample: 20)
   }
+
+  init(labels: [String: Int]) {
+    self.init()
+    self.labels = labels
+  }
 }
 
 /// Written by a person, so what is not known is refused.
@@ -29,7 +40,10 @@ extension Scenario {
   package init(_ cursor: JSONCursor) throws(JSONShapeError) {
     self.init()
     try Self.refuseUnknown(
-      cursor, ["devices", "policy", "faults", "failing", "slow", "slowFactor", "minutesMaximum"])
+      cursor,
+      [
+        "devices", "policy", "faults", "failing", "slow", "slowFactor", "minutesMaximum", "labels", "downloadBytes",
+      ])
     try Self.read(cursor, "devices", 1...Self.devicesMaximum, &devices)
     try Self.read(cursor, "failing", 0...1_000, &failing)
     try Self.read(cursor, "slow", 0...1_000, &slow)
@@ -39,17 +53,25 @@ extension Scenario {
       try Self.refuseUnknown(
         value,
         [
-          "waves", "soakMilliseconds", "failuresMaximum", "failureShare", "concurrencyMaximum", "deviceTimeoutSeconds",
-          "onFailure",
+          "waves", "soakMilliseconds", "failuresMaximum", "failureShare", "causeBudgets", "concurrencyMaximum",
+          "disruption", "bytesPerSecond", "deviceTimeoutSeconds", "silenceSeconds", "onFailure",
         ])
       policy = try RolloutPolicy(value)
-      if policy.onFailure == .revert {
-        throw try value.require("onFailure").fail("a rehearsal has no version to go back to; use pause or stop")
-      }
-      if let timeout = try value.optional("deviceTimeoutSeconds"), policy.deviceTimeoutSeconds < 600 {
+      for (key, seconds) in [
+        ("deviceTimeoutSeconds", policy.deviceTimeoutSeconds), ("silenceSeconds", policy.silenceSeconds),
+      ] {
+        guard let timeout = try value.optional(key), seconds < 600 else { continue }
         throw timeout.fail("a rehearsal needs at least 600 s, since its clocks jump")
       }
     }
+    if let value = try cursor.optional("labels") {
+      for key in try value.object().keys.sorted() {
+        var shared = 1
+        try Self.read(value, key, 1...Self.devicesMaximum, &shared)
+        labels[key] = shared
+      }
+    }
+    if let value = try cursor.optional("downloadBytes") { downloadBytes = try value.size() }
     if let value = try cursor.optional("faults") { try faults.read(value) }
   }
 

@@ -19,6 +19,10 @@ struct ServiceState: Sendable {
   var rollout: RolloutMachine?
   /// The plan that the rollout brings.
   var plan = 0
+  /// Of the last rollout that completed.
+  var planCompleted: Int?
+  /// Of each device the plan that it said last that it runs.
+  var committed: [Int: Int] = [:]
   var desired: [Int: Desired] = [:]
   var sequences: [Int: Int64] = [:]
   var reports: [Int: DeviceReport] = [:]
@@ -41,6 +45,12 @@ extension ServiceState {
     guard let order = desired[device], reported < order.generation, !owesOrder(to: device) else { return false }
     repeatOrder(to: device)
     return true
+  }
+
+  /// What the device goes back to; nil = nothing.
+  func before(_ device: Int) -> Int? {
+    guard let last = committed[device], last != plan else { return planCompleted == plan ? nil : planCompleted }
+    return last
   }
 
   private func owesOrder(to device: Int) -> Bool {

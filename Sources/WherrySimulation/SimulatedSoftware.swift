@@ -64,8 +64,19 @@ struct SimulatedSoftware: Sendable {
       }
       plans.append(plan(versions, deployment: index + 1, isLast: isLast, &random))
     }
+    plans.append(Plan(components: []))
     digests = plans.map { SimulatedDigest.of($0.canonical) }
   }
+
+  /// Own components in place of the made-up ones.
+  init(_ plan: Plan) {
+    // The second is for a good version after the faults, which rehearsals do not ask for.
+    plans = [plan, plan, Plan(components: [])]
+    digests = plans.map { SimulatedDigest.of($0.canonical) }
+  }
+
+  /// The plan of a device that was taken out of everything.
+  var nothing: Int { plans.count - 1 }
 
   private static func behaviour(of name: String, canBeBroken: Bool, _ random: inout SplitMix64) -> Behaviour {
     if name == "once" { return .oneShot }

@@ -75,10 +75,16 @@ extension Simulation {
     return FleetSnapshot(devices: devices, rollout: service.state.rollout?.state.name ?? "", isAtRest: isAtRest)
   }
 
+  /// A rollout that only waits for devices that do not come is at rest, too.
+  private var isRolling: Bool {
+    guard let rollout = service.state.rollout, rollout.state == .rolling else { return false }
+    let isKeptBack = rollout.summary.devices.contains { $0.waitsFor != nil }
+    return rollout.nextDeadline != nil || !isKeptBack
+  }
+
   /// Nothing is under way any more: deployments have ended, reports are acknowledged, the rollout is decided.
   var isAtRest: Bool {
-    let isRolling = if case .rolling = service.state.rollout?.state { true } else { false }
-    return !isRolling
+    !isRolling
       && devices.indices.allSatisfy { index in
         let device = devices[index]
         return device.isAgentUp && device.isConnected && device.outbox.isEmpty

@@ -66,6 +66,7 @@ extension Simulation {
     switch id.step {
     case .install: return (random.milliseconds(5...200), workload.behaviour == .installFails ? failure : .success)
     case .shutdown where workload.behaviour == .stubborn: return nil
+    case .startup where devices[index].isFailing: return (random.milliseconds(5...100), failure)
     case .bootstrap, .startup, .shutdown, .recover, .uninstall: return (random.milliseconds(5...100), .success)
     case .run: break
     }

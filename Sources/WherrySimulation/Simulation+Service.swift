@@ -88,11 +88,17 @@ extension Simulation {
     let remark = software.isBroken(plan) ? " (broken)" : ""
     say("operator", "deploys plan \(plan)\(remark)")
     let online = devices.indices.map { next.online.contains($0) }
-    let members = devices.indices.map { RolloutDevice(name: devices[$0].name, isOnline: online[$0]) }
+    // Without a scenario two devices share a store.
+    var fleet = options.scenario ?? Scenario(labels: ["store": 2])
+    fleet.policy = policy
+    let sites = devices.indices.map { fleet.sites(of: $0) }
+    let members = devices.indices.map {
+      RolloutDevice(name: devices[$0].name, isOnline: online[$0], sites: sites[$0], bytes: fleet.downloadBytes)
+    }
     next.rollout = RolloutMachine(policy: policy, devices: members)
     next.plan = plan
     times = RolloutTimes(beganAt: time)
-    seen.append(.rolloutBegan(policy: policy, online: online))
+    seen.append(.rolloutBegan(policy: policy, online: online, sites: sites))
     advance(.start, &next, &seen)
   }
 
@@ -103,13 +109,18 @@ extension Simulation {
       next.sequences[index] = report.sequence
       next.reports[index] = report
       seen.append(.reportStored(device: index, report))
+      if let desired = next.desired[index], desired.generation == report.generation, report.status == .committed,
+        report.running == software.digest(desired.plan)
+      {
+        next.committed[index] = desired.plan
+      }
       if let desired = next.desired[index], desired.generation == report.generation, desired.plan == next.plan,
         let status = report.status
       {
         let matches = status != .committed || report.running == software.digest(desired.plan)
         let name = devices[index].name
         say("service", "hears \(name): \(status.rawValue)")
-        if matches { seen.append(.rolloutHeard(device: index, status)) }
+        if matches { seen.append(.rolloutHeard(device: index, status, FailureCause(report.failure))) }
         if status == .rolledBack { statistics.rollbacks += 1 }
         advance(.reported(devices[index].name, status, report.failure, digestMatches: matches), &next, &seen)
       }
@@ -133,9 +144,13 @@ extension Simulation {
         // Completion lets go of everyone at once; its observation says so before the release is judged.
         if actions.contains(.completed) { seen.append(.rolloutCompleted) }
         seen.append(.rolloutReleased(indices))
-        for index in indices { issue(to: index, &next, &seen) }
-      // Scenarios and seeds do not ask for it: there is no version before the first.
-      case .revert: break
+        for index in indices { issue(next.plan, to: index, &next, &seen) }
+      case .revert(let names):
+        let indices = names.compactMap { indexOf[$0] }.sorted()
+        say("service", "takes plan \(next.plan) back from \(names.map(\.rawValue).joined(separator: " "))")
+        statistics.reverts += indices.count
+        seen.append(.rolloutReverted(indices))
+        for index in indices { issue(next.before(index) ?? software.nothing, to: index, &next, &seen) }
       case .halted(let reason):
         statistics.halts += 1
         seen.append(.rolloutHalted)
@@ -143,6 +158,7 @@ extension Simulation {
         say("service", "halts: \(reason)")
       case .completed:
         say("service", "rollout completed")
+        next.planCompleted = next.plan
         endScenario()
       }
     }
@@ -155,9 +171,9 @@ extension Simulation {
     schedule(.chaosEnds, in: 1_000)
   }
 
-  private func issue(to index: Int, _ next: inout ServiceState, _ seen: inout [Observation]) {
+  private func issue(_ plan: Int, to index: Int, _ next: inout ServiceState, _ seen: inout [Observation]) {
     let generation = (next.desired[index]?.generation ?? Generation(0)).next
-    let desired = ServiceState.Desired(generation: generation, plan: next.plan)
+    let desired = ServiceState.Desired(generation: generation, plan: plan)
     next.desired[index] = desired
     next.outbox.append(.desired(device: index, desired))
     seen.append(.desiredIssued(device: index, generation))

@@ -83,7 +83,9 @@ package struct Simulation: Sendable {
     self.options = options
     chaosUntil = options.chaosMilliseconds
     random = SplitMix64(seed: options.seed)
-    software = SimulatedSoftware(deployments: options.deployments, isSmall: options.scenario != nil, &random)
+    software =
+      options.scenario?.plan.map(SimulatedSoftware.init)
+      ?? SimulatedSoftware(deployments: options.deployments, isSmall: options.scenario != nil, &random)
     let devices = (1...max(1, options.devices)).map { SimulatedDevice(name: DeviceName(trusted: "kiosk-\($0)")) }
     self.devices = devices
     indexOf = Dictionary(uniqueKeysWithValues: devices.indices.map { (devices[$0].name, $0) })
@@ -130,7 +132,10 @@ package struct Simulation: Sendable {
     policy.failuresMaximum = random.number(0...1)
     policy.concurrencyMaximum = random.number(0...2)
     policy.deviceTimeoutSeconds = 400
-    policy.onFailure = random.chance(permille: 500) ? .pause : .stop
+    policy.onFailure = random.pick([.pause, .stop, .revert]) ?? .pause
+    if random.chance(permille: 300) {
+      policy.disruption = [RolloutPolicy.DisruptionBudget(label: "store", changingMaximum: 1)]
+    }
     return policy
   }
 

@@ -4,6 +4,8 @@ package struct SimulationStatistics: Hashable, Sendable {
   package internal(set) var commits = 0
   package internal(set) var rollbacks = 0
   package internal(set) var halts = 0
+  /// Devices that were given back what they had.
+  package internal(set) var reverts = 0
 
   package internal(set) var agentStarts = 0
   package internal(set) var agentCrashes = 0
@@ -32,6 +34,7 @@ package struct SimulationStatistics: Hashable, Sendable {
     sum.commits += other.commits
     sum.rollbacks += other.rollbacks
     sum.halts += other.halts
+    sum.reverts += other.reverts
     sum.agentStarts += other.agentStarts
     sum.agentCrashes += other.agentCrashes
     sum.powerCuts += other.powerCuts

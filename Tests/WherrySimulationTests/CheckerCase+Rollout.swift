@@ -18,7 +18,7 @@ extension CheckerCase {
 
   private static let three = [true, true, true]
 
-  static let waves: [CheckerCase] = halts + limits + gates
+  static let waves: [CheckerCase] = halts + limits + gates + reverts + stores
 
   private static let halts: [CheckerCase] = [
     CheckerCase(
@@ -107,5 +107,57 @@ extension CheckerCase {
       before: [began([.count(1)], online: three), .rolloutReleased([0])],
       legal: [.rolloutSaw(online: false, device: 0), .rolloutReleased([1])], illegal: [.rolloutReleased([1])],
       says: "more than 1 devices are released while 1 are under way"),
+  ]
+
+  private static let reverts: [CheckerCase] = {
+    let before: [Observation] = [
+      .rolloutReleased([0, 1, 2]), .rolloutHeard(device: 0, .committed), .rolloutHeard(device: 1, .rolledBack, .start),
+    ]
+    let wanted = [began([.percent(100)], online: three, onFailure: .revert)] + before
+    let unwanted = [began([.percent(100)], online: three)] + before
+    return [
+      CheckerCase(
+        "whoever has it or may have it goes back", WaveChecker(), before: wanted,
+        legal: [.rolloutReverted([0, 2]), .rolloutHalted], illegal: [.rolloutReverted([0])],
+        says: "devices [0] go back, and not [0, 2]"),
+      CheckerCase(
+        "who went back by itself is left alone", WaveChecker(), before: wanted, legal: [.rolloutReverted([0, 2])],
+        illegal: [.rolloutReverted([0, 1, 2])], says: "devices [0, 1, 2] go back, and not [0, 2]"),
+      CheckerCase(
+        "nobody goes back unless the policy says so", WaveChecker(), before: unwanted, legal: [.rolloutHalted],
+        illegal: [.rolloutReverted([0, 2])], says: "although nobody wanted that"),
+    ]
+  }()
+
+  private static func stores(_ limit: RolloutPolicy.DisruptionBudget, online: [Bool]) -> Observation {
+    var policy = RolloutPolicy()
+    policy.waves = [.percent(100)]
+    policy.disruption = [limit]
+    return .rolloutBegan(policy: policy, online: online, sites: [["a"], ["a"], [nil]])
+  }
+
+  private static let stores: [CheckerCase] = [
+    CheckerCase(
+      "one of a store at a time", WaveChecker(),
+      before: [stores(.init(label: "store", changingMaximum: 1), online: three)],
+      legal: [.rolloutReleased([0, 2]), .rolloutHeard(device: 0, .committed), .rolloutReleased([1])],
+      illegal: [.rolloutReleased([0, 1])], says: "2 devices of store=a change at once, 1 allowed"),
+    CheckerCase(
+      "the last of a store stays up", WaveChecker(),
+      before: [stores(.init(label: "store", upMinimum: 1), online: [true, false, true])],
+      legal: [.rolloutSaw(online: true, device: 1), .rolloutReleased([0])], illegal: [.rolloutReleased([0])],
+      says: "0 devices of store=a stay up, not 1"),
+    CheckerCase(
+      "a cause has a budget of its own", WaveChecker(),
+      before: {
+        var policy = RolloutPolicy()
+        policy.waves = [.percent(100)]
+        policy.causeBudgets = [RolloutPolicy.CauseBudget(causes: [.download], maximum: 1)]
+        return [
+          .rolloutBegan(policy: policy, online: three), .rolloutReleased([0, 1]),
+          .rolloutHeard(device: 0, .failed, .download),
+        ]
+      }(), legal: [.rolloutHeard(device: 1, .failed, .download), .rolloutHalted], illegal: [.rolloutHalted],
+      says: "it halts after 1 failures"),
   ]
 }

@@ -24,7 +24,7 @@ import Testing
       ("agent crashes", total.agentCrashes, 0), ("agent starts", total.agentStarts, 1_000),
       ("power cuts", total.powerCuts, 100), ("service restarts", total.serviceStarts, 100),
       ("broker restarts", total.brokerStarts, 0), ("commits", total.commits, 1_000),
-      ("rollbacks", total.rollbacks, 50), ("halts", total.halts, 20),
+      ("rollbacks", total.rollbacks, 50), ("halts", total.halts, 20), ("devices that went back", total.reverts, 10),
     ]
     for (what, count, above) in occurrences {
       #expect(count > above, "there are too few \(what) in \(Self.seeds.count) seeds for them to prove anything")

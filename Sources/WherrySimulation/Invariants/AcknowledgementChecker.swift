@@ -30,6 +30,7 @@ struct AcknowledgementChecker: InvariantChecker {
         }
       }
     case .ran, .gone, .powerCut, .handled, .agentStarted, .desiredIssued, .rolloutBegan, .rolloutSaw, .rolloutHeard,
+      .rolloutReverted,
       .rolloutHalted, .rolloutResumed, .rolloutReleased, .rolloutCompleted:
       break
     }

@@ -56,7 +56,8 @@ struct ConvergenceChecker: InvariantChecker {
       if components[id.component]?.identity != identity { return "runs \(id) as \(identity), which nobody wants" }
     }
     for (name, component) in components.sorted(by: { $0.key < $1.key }) {
-      guard case .running = component.phase else { continue }
+      // What starts up in place of running leaves nothing behind.
+      guard case .running = component.phase, device.plan?[name]?.lifecycle.steps[.startup] == nil else { continue }
       if device.alive[WorkloadID(name, .run)] == nil { return "believes that \(name) runs" }
     }
     return nil

@@ -33,7 +33,8 @@ struct GenerationChecker: InvariantChecker {
         return "generation \(generation) is issued to device \(device) after \(before)"
       }
       issued[device] = generation
-    case .ran, .gone, .powerCut, .agentStarted, .rolloutBegan, .rolloutSaw, .rolloutHeard, .rolloutHalted,
+    case .ran, .gone, .powerCut, .agentStarted, .rolloutBegan, .rolloutSaw, .rolloutHeard, .rolloutReverted,
+      .rolloutHalted,
       .rolloutResumed,
       .rolloutReleased, .rolloutCompleted, .reportStored, .acknowledged, .serviceStarted, .finished:
       break

@@ -18,7 +18,8 @@ struct OneVersionChecker: InvariantChecker {
       alive[device, default: [:]][id] = identity
     case .gone(let device, let id): alive[device]?[id] = nil
     case .powerCut(let device): alive[device] = [:]
-    case .handled, .agentStarted, .desiredIssued, .rolloutBegan, .rolloutSaw, .rolloutHeard, .rolloutHalted,
+    case .handled, .agentStarted, .desiredIssued, .rolloutBegan, .rolloutSaw, .rolloutHeard, .rolloutReverted,
+      .rolloutHalted,
       .rolloutResumed,
       .rolloutReleased, .rolloutCompleted, .reportStored, .acknowledged, .serviceStarted, .finished:
       break

@@ -28,6 +28,7 @@ struct ReplayChecker: InvariantChecker {
       if twinActions != actions { return "device \(device) does another thing when replayed: \(twinActions)" }
       if twins[device]?.state != state { return "device \(device) is another when replayed" }
     case .handled, .agentStarted, .ran, .gone, .powerCut, .desiredIssued, .rolloutBegan, .rolloutSaw, .rolloutHeard,
+      .rolloutReverted,
       .rolloutHalted,
       .rolloutResumed,
       .rolloutReleased, .rolloutCompleted, .reportStored, .acknowledged, .serviceStarted, .finished:

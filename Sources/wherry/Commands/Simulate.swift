@@ -1,5 +1,8 @@
 import ArgumentParser
 import WherryJSON
+import WherryModel
+import WherryPlanning
+import WherryRecipe
 import WherrySimulation
 
 struct Simulate: ParsableCommand {
@@ -8,7 +11,8 @@ struct Simulate: ParsableCommand {
     discussion: """
       Examples:
         wherry simulate --devices 10000 --seed 7
-        wherry simulate --scenario rehearsal.json --seed 7
+        wherry simulate --scenario rehearsal.yaml --seed 7
+        wherry simulate --scenario rehearsal.yaml --recipe web/recipe.yaml --recipe hello/recipe.yaml
 
       The state machines are the real ones; network, devices and clocks are made up from the seed, so the same seed
       tells the same story. Exit code 1 unless the rollout completed and every promise was kept.
@@ -16,7 +20,10 @@ struct Simulate: ParsableCommand {
 
   @Option(help: "How many devices; the scenario's number, or 10000.") var devices: Int?
   @Option(help: "The number that everything by chance comes from.") var seed: UInt64 = 1
-  @Option(help: "A JSON file with devices, policy and faults; Docs/rollouts.md has its keys.") var scenario: String?
+  @Option(help: "A YAML or JSON file with devices, policy and faults; Docs/rollouts.md has its keys.")
+  var scenario: String?
+  @Option(name: .customLong("recipe"), help: "A recipe of your own in place of made-up components (repeatable).")
+  var recipes: [String] = []
   @Option(help: "Show so many of the last lines of what happened.") var transcript = 0
   @OptionGroup var options: OutputOptions
 
@@ -32,6 +39,11 @@ struct Simulate: ParsableCommand {
   func run() throws {
     var scenario = try self.scenario.map(Self.read) ?? Scenario()
     if let devices { scenario.devices = devices }
+    if self.scenario != nil, let problem = scenario.problems.first { throw ValidationError(problem) }
+    if !recipes.isEmpty {
+      let own = try recipes.map(Self.recipe)
+      do { try scenario.take(own) } catch { throw ValidationError("no plan can be made of these recipes: \(error)") }
+    }
     var simulation = SimulationOptions(seed: seed, scenario: scenario)
     // The transcript lets go of half when it is full.
     simulation.transcriptLinesMaximum = transcript * 2
@@ -41,13 +53,23 @@ struct Simulate: ParsableCommand {
   }
 
   private static func read(_ path: String) throws -> Scenario {
+    let reading = RecipeReader.json(try Files.text(path), fileName: path, beginning: "begin with `devices: 1000`")
+    guard let json = reading.json else {
+      let problem = reading.problems.first
+      throw ValidationError("\(path):\(problem?.line ?? 1): \(problem?.message ?? "it is empty")")
+    }
     do {
-      return try Scenario(JSONCursor(try JSON(parsing: try Files.text(path))))
-    } catch let error as JSONShapeError {
-      throw ValidationError("\(path): \(error)")
-    } catch let error as JSONError {
+      return try Scenario(JSONCursor(json))
+    } catch {
       throw ValidationError("\(path): \(error)")
     }
+  }
+
+  private static func recipe(_ path: String) throws -> Recipe {
+    let reading = RecipeReader.read(try Files.text(path), fileName: path)
+    if let recipe = reading.recipe { return recipe }
+    let problem = reading.problems.first { $0.severity == .error }
+    throw ValidationError("\(path):\(problem?.line ?? 1): \(problem?.message ?? "it is no recipe")")
   }
 }
 
