@@ -17,7 +17,8 @@ package enum DeviceEvent: Hashable, Sendable {
   case refused(generation: Generation, digest: Digest?, Failure)
 
   case fetchProgress(generation: Generation, done: Int64, total: Int64, transfers: [Transfer] = [])
-  /// It is to begin again then; what came is kept. `opens`: when something may be downloaded, as far as is known.
+  /// It is to begin again then; what came is kept. `opens`: when something may be downloaded or
+  /// changed, as far as is known.
   case fetchWaits(generation: Generation, until: Instant, opens: Instant? = nil, Failure)
   case fetched(generation: Generation)
   case fetchFailed(generation: Generation, Failure)

@@ -16,9 +16,8 @@ extension DeviceMachine {
       return true
     case .fetchPaused(let attempts, let until, let cause):
       guard now >= until else { return false }
-      // However late it is noticed that a download window has opened.
-      let isWindow = cause.code == Failure.downloadWindowCode
-      state.deployment?.phase = .fetching(isWindow ? attempts.waiting(until: now) : attempts)
+      // However late it is noticed that a window has opened.
+      state.deployment?.phase = .fetching(cause.isDeferral ? attempts.waiting(until: now) : attempts)
       actions.append(.fetch(generation: deployment.reference.generation, plan: plan(deployment.reference)))
       return true
     case .asking(let deadline, _):

@@ -25,7 +25,7 @@ package struct DeviceMachine: Sendable {
   /// When each running component is probed next.
   var probes: [ComponentName: Instant] = [:]
   var fetchProgress: FetchProgress?
-  /// When the download window opens for which it waits.
+  /// When the window opens for which it waits.
   var opensAt: Instant?
   /// The last report's content, sequence and progress left out.
   var reported: DeviceReport?

@@ -64,11 +64,15 @@ package struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
 
   /// Of a device that downloads at certain times only, and waits for them.
   package static let downloadWindowCode = "download.window"
+  /// Of a device that changes at certain times only, and has everything that it needs for that.
+  package static let applyWindowCode = "deployment.window"
   /// Of a device on which components hold their update off.
   package static let heldOffCode = "deployment.heldOff"
 
   /// Not an end: it says *not now*, and goes on by itself.
-  package var isDeferral: Bool { code == Self.downloadWindowCode || code == Self.heldOffCode }
+  package var isDeferral: Bool {
+    [Self.downloadWindowCode, Self.applyWindowCode, Self.heldOffCode].contains(code)
+  }
 
   package var description: String { remedy.isEmpty ? message : "\(message); \(remedy)" }
 }

@@ -31,15 +31,17 @@ import WherryTestSupport
   @Test func limitsAreReadFromTheConfiguration() throws {
     let limits = try Self.parse(
       "disk_budget = 2GiB\ndisk_headroom = 100MB\ndownload_rate = 500kB/s\ndownload_windows = Sat,Sun 00:00-24:00"
+        + "\napply_windows = 02:00-04:00"
     ).downloads
     #expect(limits.diskBudget == 2 << 30 && limits.diskHeadroom == 100_000_000 && limits.bytesPerSecond == 500_000)
-    #expect(limits.windows?.text == "Sat,Sun 00:00-24:00")
+    #expect(limits.windows?.text == "Sat,Sun 00:00-24:00" && limits.applyWindows?.text == "02:00-04:00")
     #expect(try Self.parse("").downloads == DownloadLimits())
   }
 
   @Test(arguments: [
     ("disk_budget = 0", "disk_budget \"0\" is not a size"), ("disk_headroom = much", "is not a size"),
     ("download_rate = 5mib/s", "is not a size"), ("download_windows = 25:00-26:00", "is not a window"),
+    ("apply_windows = never", "apply_windows: \"never\" is not a window"),
     ("download_speed = 5", "the key \"download_speed\" is not known"),
   ]) func whatCannotBeMeantIsRefused(text: String, sentence: String) throws {
     let failure = try #require(throws: Failure.self) { try Self.parse(text) }
@@ -217,6 +219,33 @@ import WherryTestSupport
     #expect(
       bench.reports.last?.status == .committed,
       "\(bench.reports.map { "\($0.status as Any) \($0.failure?.code ?? "")" })")
+  }
+
+  @Test func aChangeWaitsForItsWindowWithEverythingInPlace() throws {
+    let probe = try Bench()
+    let windows = try #require(Self.window(probe, opensIn: 150, forMinutes: 60))
+    let bench = try Self.configured { $0.applyWindows = windows }
+    let (component, bytes) = Self.component("model", "weights")
+    bench.worker.blobs[component.artifacts[0].digest.description] = bytes
+    bench.order(bench.message(bench.plan([component]), generation: 1))
+    bench.run(milliseconds: 3_000)
+    let report = try #require(bench.reports.last)
+    #expect(report.status == .fetching && report.failure?.code == "deployment.window")
+    #expect(report.failure?.message.contains(windows.text) == true)
+    let opens = report.resumesAt.map { $0.milliseconds(since: bench.clock.wall) } ?? 0
+    #expect((148 * 60_000...150 * 60_000).contains(opens), "in the time of the day, not of the boot: \(opens)")
+    #expect(bench.worker.downloaded.count == 1 && bench.runner.alive.isEmpty)
+    // It looks again now and then, since the clock may be set, and is started anew meanwhile.
+    bench.clock.advance(milliseconds: 70 * 60_000)
+    bench.run(milliseconds: 3_000)
+    try bench.crash()
+    bench.connect()
+    bench.run(milliseconds: 3_000)
+    #expect(bench.reports.last?.failure?.code == "deployment.window" && bench.runner.alive.isEmpty)
+    bench.clock.advance(milliseconds: 85 * 60_000)
+    bench.run(milliseconds: 4_000)
+    #expect(bench.reports.last?.status == .committed && bench.reports.last?.resumesAt == nil)
+    #expect(bench.worker.downloaded.count == 1)
   }
 
   // MARK: Progress

@@ -33,7 +33,7 @@ package struct AgentConfiguration: Hashable, Sendable {
   package var logLevel = LogLevel.info
   /// `registry_auth`, `registry_credential.HOST`, `registry_mirror.HOST`, `registry_token_server.HOST`.
   package var registries = RegistrySettings()
-  /// `disk_budget`, `disk_headroom`, `download_rate`, `download_windows`.
+  /// `disk_budget`, `disk_headroom`, `download_rate`, `download_windows`, `apply_windows`.
   package var downloads = DownloadLimits()
 
   /// `programs` is the directory of the agent's own binary.
@@ -121,7 +121,8 @@ package struct AgentConfiguration: Hashable, Sendable {
     case "reboot_program": rebootProgram = try Self.path(value, key, place)
     case _ where key.hasPrefix("environment."): try setEnvironment(key, to: value, at: place)
     case "registry_auth": registries.authFile = try Self.path(value, key, place)
-    case _ where key.hasPrefix("disk_") || key.hasPrefix("download_"): try downloads.set(key, to: value, at: place)
+    case _ where key.hasPrefix("disk_") || key.hasPrefix("download_") || key == "apply_windows":
+      try downloads.set(key, to: value, at: place)
     case _ where key.hasPrefix("registry_"): try setRegistry(key, to: value, at: place)
     default:
       throw Self.refusal(

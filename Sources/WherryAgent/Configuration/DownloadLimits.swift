@@ -1,7 +1,7 @@
 import Glibc
 import WherryModel
 
-/// What downloads may take of the disk, of the network and of the day.
+/// What deployments may take of the disk, of the network and of the day.
 package struct DownloadLimits: Hashable, Sendable {
   /// Of everything that is fetched for components: blobs, layers and artifacts. Nil = as much as the disk has.
   package var diskBudget: Int64?
@@ -11,6 +11,8 @@ package struct DownloadLimits: Hashable, Sendable {
   package var bytesPerSecond: Int64?
   /// In the device's own time; nil = at any time.
   package var windows: WeeklyWindows?
+  /// When what was downloaded may take the place of what runs; as above.
+  package var applyWindows: WeeklyWindows?
   package init() {}
 
   /// A hundredth of the disk, from 8 to 64 MiB.
@@ -23,13 +25,17 @@ package struct DownloadLimits: Hashable, Sendable {
     case "download_rate":
       let number = value.hasSuffix("/s") ? String(value.dropLast(2)) : value
       bytesPerSecond = try Self.size(number, key, place)
-    case "download_windows":
-      do throws(WeeklyWindows.Problem) { windows = try WeeklyWindows(parsing: value) } catch {
-        throw AgentConfiguration.refusal("\(place): download_windows: \(error.message)", error.remedy)
-      }
+    case "download_windows": windows = try Self.windows(value, key, place)
+    case "apply_windows": applyWindows = try Self.windows(value, key, place)
     default:
       throw AgentConfiguration.refusal(
         "\(place): the key \"\(key.prefix(80))\" is not known", "see Docs/operations.md for the keys")
+    }
+  }
+
+  private static func windows(_ value: String, _ key: String, _ place: String) throws(Failure) -> WeeklyWindows {
+    do throws(WeeklyWindows.Problem) { return try WeeklyWindows(parsing: value) } catch {
+      throw AgentConfiguration.refusal("\(place): \(key): \(error.message)", error.remedy)
     }
   }
 
@@ -43,8 +49,11 @@ package struct DownloadLimits: Hashable, Sendable {
     return bytes
   }
 
-  func openness(atWall wall: Instant) -> WeeklyWindows.Openness {
-    windows?.openness(atSecondOfWeek: Self.secondOfWeek(wall)) ?? .open(forSeconds: nil)
+  func openness(atWall wall: Instant) -> WeeklyWindows.Openness { Self.openness(of: windows, wall) }
+  func openness(toApplyAtWall wall: Instant) -> WeeklyWindows.Openness { Self.openness(of: applyWindows, wall) }
+
+  private static func openness(of windows: WeeklyWindows?, _ wall: Instant) -> WeeklyWindows.Openness {
+    windows?.openness(atSecondOfWeek: secondOfWeek(wall)) ?? .open(forSeconds: nil)
   }
 
   /// In the device's time zone, since Monday 00:00.

@@ -266,9 +266,15 @@ package final class AgentEngine {
 
   private func beginFetch(_ generation: Generation, _ plan: Plan) {
     fetch?.cancel()
-    let demands = FetchTask.Demands(
+    var demands = FetchTask.Demands(
       limits: configuration.downloads, spare: { [weak self] in self?.spareContent(besides: plan) ?? [] },
       openness: { [configuration, ports] in configuration.downloads.openness(atWall: ports.clock.wall) })
+    // Whoever deploys on the device itself is there.
+    if !generation.isLocal {
+      demands.applyOpenness = { [configuration, ports] in
+        configuration.downloads.openness(toApplyAtWall: ports.clock.wall)
+      }
+    }
     fetch = FetchTask(
       generation: generation, plan: plan, jobs: jobs, worker: ports.worker, owner: account, demands: demands)
     advanceFetch()

@@ -9,7 +9,7 @@ import WherryWire
 final class FetchTask {
   enum Outcome {
     case progress(done: Int64, total: Int64, [Transfer] = [])
-    /// It has ended, with what came kept, and is to begin again then: no download window is open.
+    /// It has ended, with what came kept, and is to begin again then: no window is open.
     case waits(until: Instant, opens: Instant, Failure)
     case finished
     case failed(Failure)
@@ -21,6 +21,7 @@ final class FetchTask {
     /// Content that only an older state needs, looked for when space is short.
     var spare: () -> [String] = { [] }
     var openness: () -> WeeklyWindows.Openness = { .open(forSeconds: nil) }
+    var applyOpenness: () -> WeeklyWindows.Openness = { .open(forSeconds: nil) }
   }
 
   private enum Stage {
@@ -128,7 +129,7 @@ final class FetchTask {
       try pipeline.advance(now: now) { outcomes.append(.progress(done: $0, total: $1, $2)) }
       guard pipeline.isDone else { return }
       try finish()
-      outcomes.append(.finished)
+      outcomes.append(waitToApply(now) ?? .finished)
     case .givingUp(let failure, let chores):
       // Another worker's last child may be at it still; what then stays is for the garbage collection.
       let isDone = (try? chores.first?.step()) ?? true
@@ -165,9 +166,8 @@ final class FetchTask {
     case .shut(let seconds):
       stage = .ended
       outcomes.append(
-        .waits(
-          until: now.advanced(byMilliseconds: min(seconds, Self.waitMaximumSeconds) * 1_000),
-          opens: now.advanced(byMilliseconds: seconds * 1_000),
+        Self.wait(
+          seconds, now,
           Failure(
             .download, code: Failure.downloadWindowCode,
             message: "\(ByteCount.readable(work.bytesToDownload)) are to be downloaded, and this device downloads "
@@ -175,6 +175,25 @@ final class FetchTask {
             remedy: "wait for it, or change download_windows in agent.conf")))
       return true
     }
+  }
+
+  /// Everything is here, and what runs may not be changed now. Once it may, it is looked for again, and found.
+  private func waitToApply(_ now: Instant) -> Outcome? {
+    guard case .shut(let seconds) = demands.applyOpenness() else { return nil }
+    return Self.wait(
+      seconds, now,
+      Failure(
+        .timeout, code: Failure.applyWindowCode,
+        message:
+          "everything is here, and this device changes only at \(demands.limits.applyWindows?.text ?? "") of its "
+          + "own time",
+        remedy: "wait for it, or change apply_windows in agent.conf"))
+  }
+
+  private static func wait(_ seconds: Int64, _ now: Instant, _ why: Failure) -> Outcome {
+    .waits(
+      until: now.advanced(byMilliseconds: min(seconds, waitMaximumSeconds) * 1_000),
+      opens: now.advanced(byMilliseconds: seconds * 1_000), why)
   }
 
   /// A budget is held against what there is; without one nobody counts.
