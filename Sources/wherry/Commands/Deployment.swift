@@ -199,8 +199,8 @@ struct DeploymentWatch {
   private func plainLine(_ summary: DeploymentSummary) -> String {
     let devices = summary.devices.map { device in
       let transfers = device.transfers.map(DeploymentText.line).joined(separator: "; ")
-      let waits = device.status == DeploymentStatus.fetching.rawValue ? device.failure?.message : nil
-      let detail = waits ?? transfers
+      let isWaiting = ["fetching", "deferred"].contains(device.status)
+      let detail = device.waitsFor ?? (isWaiting ? device.failure?.message : nil) ?? transfers
       return "\(device.name) \(DeploymentText.status(device))" + (detail.isEmpty ? "" : " (\(detail))")
     }.joined(separator: ", ")
     return "deployment \(summary.id) \(summary.state): \(devices)"
