@@ -30,7 +30,8 @@ struct DockerProgram {
         return 0
       case .run(let run): return try start(run)
       case .logs: return try ask(printsLogs: true)
-      case .wait, .stop, .kill, .remove, .pull, .list, .images, .removeImages, .inspect:
+      case .wait(let names): return try wait(names)
+      case .stop, .kill, .remove, .pull, .list, .images, .removeImages, .inspect:
         return try ask(printsLogs: false)
       }
     } catch {
@@ -43,6 +44,25 @@ struct DockerProgram {
     let call = try AgentCall()
     try call.ask(request(environment: []))
     return call.listen(printsLogs: printsLogs)
+  }
+
+  /// One after the other; what they end with is printed, and is not this command's own end.
+  private func wait(_ names: [String]) throws(DockerMisuse) -> Int32 {
+    var code: Int32 = 0
+    for name in names {
+      let call = try AgentCall()
+      try call.ask(["docker": ["wait", .string(name)]])
+      while let answers = call.answers() {
+        for answer in answers {
+          if answer["failure"] == nil, let end = answer["exit"]?.integerValue {
+            Streams.print("\(end)")
+          } else {
+            code = AgentCall.show(answer, printsLogs: false) ?? code
+          }
+        }
+      }
+    }
+    return code
   }
 
   private func request(environment: [String]) -> JSON {

@@ -75,6 +75,16 @@ extension OnRealParts.DockerStoryTests {
                 -c 'cat /shared/in; echo from the container > /shared/out'
               cat shared/out
           run: |
+            docker run -d --name worker --entrypoint /bin/sh \(image) \\
+              -c 'trap "echo worker was asked; exit 7" TERM; echo worker is up; while :; do sleep 1 & wait $!; done'
+            until docker logs worker | grep -q 'worker is up'; do sleep 0.1; done
+            docker stop -t 30 worker && docker logs --tail 1 worker
+            echo worker ended with $(docker wait worker)
+            docker run -d --name victim --entrypoint /bin/sh \(image) -c 'while :; do sleep 1; done'
+            docker kill victim
+            echo victim ended with $(docker wait victim)
+            docker ps -a --filter name=victim
+            docker rm worker victim
             docker run -d --name side -p 8088:8080 -v data:/data -e GREETING=beside \(image)
             docker ps --filter name=side
             docker inspect side
@@ -106,6 +116,7 @@ extension OnRealParts.DockerStoryTests {
     try Command.eventually("the main container is up") { log(fleet).contains("O main is up") }
     for line in [
       "O hello from the container", "O by name", "O it exited with 3", "O from the script", "O from the container",
+      "O worker was asked", "O worker ended with 7", "O victim ended with 137",
     ] {
       #expect(log(fleet).contains(line), "no \"\(line)\" in\n\(log(fleet))")
     }
@@ -155,7 +166,7 @@ extension OnRealParts.DockerStoryTests {
     #expect(log(fleet).contains("O main says goodbye"))
     try Command.eventually("what fails runs again") {
       let log = fleet.log("\(Self.device)/agent.log")
-      return log.components(separatedBy: "starting workload=\(Self.component).docker-").count > 5
+      return log.components(separatedBy: "starting workload=\(Self.component).docker-").count > 7
     }
   }
 
