@@ -192,8 +192,7 @@ static inline void drop_texts(void) {
 
 struct wherry_message shim_serve(struct shim *shim) {
   find_texts();
-  // Not at once: much is over before that has paid.
-  for (int is_quiet = 0;;) {
+  for (int is_quiet = 1;;) {
     if (is_quiet) drop_texts();
     struct pollfd fds[4 + CLIENTS_MAXIMUM] = {
       {.fd = shim->pidfd, .events = POLLIN},
