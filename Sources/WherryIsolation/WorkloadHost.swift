@@ -144,7 +144,7 @@ package final class WorkloadHost {
     defer { close(listener) }
     let file = try programFile(spec.id)
     defer { close(file) }
-    // It gets itself ready while everything else is made, and ends without having done anything when this end is closed.
+    // It gets itself ready while everything else is made, and ends with nothing done when this end is closed.
     let (descriptor, shim) = try spawnShim(spec.id, directory.path, file, listener, streams)
     shims[spec.id] = shim
     let link = workloadLink(spec.id, descriptor: descriptor, directory)

@@ -75,7 +75,7 @@ static long count_oom_kills(int fd) {
   return kills;
 }
 
-// The agent has this made ready beside its own preparations. When those fail, or it dies over them, nothing was started.
+// The agent has this made ready beside its own preparations. When those fail, or it dies over them, nothing starts.
 static int is_told_to_go(void) {
   struct wherry_message message;
   ssize_t count;

@@ -18,8 +18,8 @@
 #define WHERRY_FD_PARENT 4
 #define WHERRY_FD_START 5
 #define WHERRY_FD_CONSOLE 6
-// In the child: where failures are reported, the directory without anything in it that masks others, and the first of the
-// slots that keep directories and detached mounts.
+// In the child: where failures are reported, the directory without anything in it that masks others, and the first of
+// the slots that keep directories and detached mounts.
 #define WHERRY_FD_REPORT 3
 #define WHERRY_FD_EMPTY 63
 #define WHERRY_FD_SLOTS 64
