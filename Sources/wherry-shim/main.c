@@ -106,7 +106,11 @@ int main(int count, char **arguments) {
   if (may_have_console && fcntl(WHERRY_FD_LISTENER, F_GETFD) >= 0) shim.console = WHERRY_FD_LISTENER;
   if (shim.directory_is_kept) {
     shim.listener = WHERRY_FD_LISTENER;
-    if (chdir(directory) < 0) return fail(&report);
+    if (chdir(directory) < 0) {
+      // Gone when its agent has given the start up already: then there is no place to write that down in.
+      if (errno == ENOENT) shim.directory_is_kept = 0;
+      return fail(&report);
+    }
   }
   for (int fd = WHERRY_FD_LINK; fd <= WHERRY_FD_LISTENER; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
   if (!is_told_to_go()) return 1;
