@@ -40,20 +40,6 @@ static int step_into(int directory, const char *name, size_t length, mode_t mode
 int wherry_open_directory(const char *path, mode_t mode) {
   int fd = wherry_open_inside(AT_FDCWD, path, O_PATH | O_DIRECTORY);
   if (fd >= 0 || errno != ENOENT) return fd;
-  // Mostly it is the last of them that is missing.
-  const char *slash = strrchr(path, '/');
-  char parent[WHERRY_PATH_BYTES];
-  if (slash && slash > path && slash[1] && (size_t)(slash - path) < sizeof parent) {
-    memcpy(parent, path, slash - path);
-    parent[slash - path] = 0;
-    fd = wherry_open_inside(AT_FDCWD, parent, O_PATH | O_DIRECTORY);
-    if (fd >= 0) {
-      int next = step_into(fd, slash + 1, strlen(slash + 1), mode), error = errno;
-      close(fd);
-      errno = error;
-      return next;
-    }
-  }
   fd = wherry_open_inside(AT_FDCWD, *path == '/' ? "/" : ".", O_PATH | O_DIRECTORY);
   for (;;) {
     path += strspn(path, "/");

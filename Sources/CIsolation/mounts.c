@@ -154,13 +154,15 @@ static int null_tree(void) {
   return tree;
 }
 
-// One directory without anything in it, to lie over all that are masked: a file system each costs more than the rest of
-// masking. It can be cloned once it lies somewhere.
+// A directory without anything in it.
 static int empty_tree(const struct wherry_op *op) {
+  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  // What is attached below later needs one of its own.
+  if (op->numbers[0]) return new_file_system("tmpfs", op, 2, attributes);
+  // One file system for all others. It can be cloned once it lies somewhere.
   int tree = open_tree(WHERRY_FD_EMPTY, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
   if (tree >= 0) return tree;
-  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
-  tree = new_file_system("tmpfs", op, 2, attributes);
+  tree = new_file_system("tmpfs", op, 2, attributes | MOUNT_ATTR_RDONLY);
   if (tree >= 0 && dup3(tree, WHERRY_FD_EMPTY, O_CLOEXEC) < 0) {
     int error = errno;
     close(tree);
@@ -176,9 +178,7 @@ static int mask(const struct wherry_op *op) {
   int error = fstat(target, &status) < 0 ? errno : 0;
   int tree = -1;
   if (!error && S_ISDIR(status.st_mode)) {
-    // What is attached below later needs one of its own.
-    uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    tree = op->numbers[0] ? new_file_system("tmpfs", op, 2, attributes) : empty_tree(op);
+    tree = empty_tree(op);
     if (tree < 0) error = -tree;
   } else if (!error) {
     tree = null_tree();

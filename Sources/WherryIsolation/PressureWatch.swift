@@ -24,7 +24,12 @@ package final class PressureWatch {
   /// Percent of the last ten seconds: half of what the trigger tells of, since the average follows with a delay.
   private static let stalledPercent = 5.0
 
-  private enum Kind { case memory, disk, kills }
+  /// Pressure by the names of the cgroup's files.
+  private enum Kind: String {
+    case memory
+    case disk = "io"
+    case kills
+  }
 
   private struct Source {
     /// Empty = all workloads.
@@ -75,9 +80,8 @@ package final class PressureWatch {
   }
 
   private func watchPressure(_ directory: String) {
-    for (name, kind) in [("memory", Kind.memory), ("io", .disk)]
-    where !sources.values.contains(where: { $0.kind == kind }) {
-      let file = open("\(directory)/\(name).pressure", O_RDWR | O_NONBLOCK | O_CLOEXEC)
+    for kind in [Kind.memory, .disk] where !sources.values.contains(where: { $0.kind == kind }) {
+      let file = open("\(directory)/\(kind.rawValue).pressure", O_RDWR | O_NONBLOCK | O_CLOEXEC)
       guard file >= 0 else { continue }
       // With its NUL: the kernel takes the last byte for one.
       let isTold = Glibc.write(file, Self.trigger, Self.trigger.utf8.count + 1) > 0
@@ -132,16 +136,16 @@ package final class PressureWatch {
           Self.close(source)
           return []
         }
-        return stalled(source.kind == .memory ? "memory" : "io")
-          .map { ($0, source.kind == .memory ? .shortOfMemory : .waitsForDisk) }
+        return stalled(source.kind).map { ($0, source.kind == .memory ? .shortOfMemory : .waitsForDisk) }
       case .kills: return more(source).map { [(source.id, .killedForMemory($0))] } ?? []
       }
     }
   }
 
   /// Whose averages are high, or else whose is the highest.
-  private func stalled(_ kind: String) -> [String] {
-    let averages = directories.compactMapValues { Cgroup.pressure("\($0)/\(kind).pressure") }.filter { $0.value > 0 }
+  private func stalled(_ kind: Kind) -> [String] {
+    let averages = directories.compactMapValues { Cgroup.pressure("\($0)/\(kind.rawValue).pressure") }
+      .filter { $0.value > 0 }
     let high = averages.filter { $0.value >= Self.stalledPercent }.keys.sorted()
     return high.isEmpty ? averages.max { $0.value < $1.value }.map { [$0.key] } ?? [] : high
   }

@@ -77,17 +77,19 @@ final class AgentCall {
     return answers
   }
 
-  /// Prints all answers until the last.
-  func listen(printsLogs: Bool) -> Int32 {
+  /// All answers until the last; `show` prints one and says what exit code is in it.
+  func listen(_ show: (JSON) -> Int32?) -> Int32 {
     var code: Int32 = 0
     while let answers = answers() {
-      for answer in answers { code = Self.show(answer, printsLogs: printsLogs) ?? code }
+      for answer in answers { code = show(answer) ?? code }
     }
     return code
   }
 
+  func listen(printsLogs: Bool = false) -> Int32 { listen { Self.show($0, printsLogs: printsLogs) } }
+
   /// - Returns: the exit code that it says.
-  static func show(_ answer: JSON, printsLogs: Bool) -> Int32? {
+  static func show(_ answer: JSON, printsLogs: Bool = false) -> Int32? {
     for line in answer["lines"]?.arrayValue ?? [] {
       let text = line.stringValue ?? ""
       if printsLogs { log(text) } else { Streams.print(text) }

@@ -94,7 +94,7 @@ final class AttendedContainer {
     }
     for answer in answers {
       if let id = answer["container"]?.stringValue { self.id = id }
-      if let code = AgentCall.show(answer, printsLogs: false) { self.code = code }
+      if let code = AgentCall.show(answer) { self.code = code }
     }
     sendSignals()
   }

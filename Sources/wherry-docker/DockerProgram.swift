@@ -32,7 +32,7 @@ struct DockerProgram {
       case .logs: return try ask(printsLogs: true)
       case .wait(let names): return try wait(names)
       case .stop, .kill, .remove, .pull, .list, .images, .removeImages, .inspect:
-        return try ask(printsLogs: false)
+        return try ask()
       }
     } catch {
       Streams.complain(error.description)
@@ -40,7 +40,7 @@ struct DockerProgram {
     }
   }
 
-  private func ask(printsLogs: Bool) throws(DockerMisuse) -> Int32 {
+  private func ask(printsLogs: Bool = false) throws(DockerMisuse) -> Int32 {
     let call = try AgentCall()
     try call.ask(request(environment: []))
     return call.listen(printsLogs: printsLogs)
@@ -52,15 +52,12 @@ struct DockerProgram {
     for name in names {
       let call = try AgentCall()
       try call.ask(["docker": ["wait", .string(name)]])
-      while let answers = call.answers() {
-        for answer in answers {
-          if answer["failure"] == nil, let end = answer["exit"]?.integerValue {
-            Streams.print("\(end)")
-          } else {
-            code = AgentCall.show(answer, printsLogs: false) ?? code
-          }
-        }
+      let failed = call.listen { answer in
+        guard answer["failure"] == nil, let end = answer["exit"]?.integerValue else { return AgentCall.show(answer) }
+        Streams.print("\(end)")
+        return nil
       }
+      if failed != 0 { code = failed }
     }
     return code
   }
@@ -87,7 +84,7 @@ struct DockerProgram {
     guard !run.isDetached else {
       let call = try AgentCall()
       try call.ask(request)
-      return call.listen(printsLogs: false)
+      return call.listen()
     }
     let attended = try AttendedContainer(takesInput: run.takesInput)
     return try attended.run(request)

@@ -28,6 +28,15 @@ import WherryWire
     } catch { return error as? Refusal }
   }
 
+  /// The service is started anew, and then it hears of the end.
+  private func restartAndCommit(_ device: DeviceName, _ fleet: EngineFixture) async throws {
+    let plan = try await fleet.engine.desiredPlan(of: device)
+    try await fleet.restart()
+    var report = DeviceReport(sequence: 1, generation: Generation(1), status: .committed, components: [])
+    report.running = plan
+    await fleet.deliver(Topic.reported(device), report.json)
+  }
+
   @Test func oneOfEachStoreChangesAtATimeAlsoAfterARestart() async throws {
     let fleet = try await stores(4)
     _ = try await fleet.deploy(Self.hello) {
@@ -43,11 +52,7 @@ import WherryWire
     try await fleet.report("kiosk-3", 1, .committed)
     #expect(try ordered() == [1, 0, 1, 1])
     await fleet.acknowledgeAll()
-    let plan = try await fleet.engine.desiredPlan(of: "kiosk-1")
-    try await fleet.restart()
-    var report = DeviceReport(sequence: 1, generation: Generation(1), status: .committed, components: [])
-    report.running = plan
-    await fleet.deliver(Topic.reported("kiosk-1"), report.json)
+    try await restartAndCommit("kiosk-1", fleet)
     #expect(try fleet.orders(to: "kiosk-2").count == 1)
     // Who joins later has its store, too.
     try await fleet.provision("kiosk-5", labels: ["store": "2"])
@@ -189,11 +194,7 @@ import WherryWire
         SELECT json_group_array(json(member)) FROM (SELECT member FROM rollout_members ORDER BY slot))));
       DELETE FROM rollout_members;
       """)
-    let plan = try await fleet.engine.desiredPlan(of: "kiosk-1")
-    try await fleet.restart()
-    var report = DeviceReport(sequence: 1, generation: Generation(1), status: .committed, components: [])
-    report.running = plan
-    await fleet.deliver(Topic.reported("kiosk-1"), report.json)
+    try await restartAndCommit("kiosk-1", fleet)
     #expect(try fleet.orders(to: "kiosk-2").count == 1)
     try await fleet.restart()
     #expect(try await fleet.engine.deployment(DeploymentID(1)).waves.map(\.committed) == [1, 0])

@@ -7,8 +7,13 @@ import WherryWire
 extension InventoryEngine {
   /// Canaries come first, and are the first wave. Refused where the policy contradicts itself or could starve.
   func rolloutMachine(_ draft: DeploymentDraft, _ devices: [DeviceRecord]) throws -> RolloutMachine {
-    let bytes = draft.deployment.rollout.bytesPerSecond > 0 ? try expectedBytes(draft, devices) : [:]
-    let members = devices.map { rolloutDevice($0, of: draft.deployment.rollout, bytes: bytes[$0.name] ?? 0) }
+    let policy = draft.deployment.rollout
+    let members =
+      policy.bytesPerSecond > 0
+      ? try zip(devices, previews(of: devices, with: draft)).map { device, preview in
+        rolloutDevice(device, of: policy, bytes: preview.bytesToDownload)
+      }
+      : devices.map { rolloutDevice($0, of: policy, bytes: 0) }
     return try rolloutMachine(draft.deployment, devices, members)
   }
 
@@ -65,8 +70,7 @@ extension InventoryEngine {
   /// moved on meanwhile it is not the same.
   func requireAnother(than draft: DeploymentDraft, _ resolutions: [DeviceKind: [ComponentName: Version]]) throws {
     let deployment = draft.deployment
-    let underWay = try database.deployments(of: deployment.target).first { !$0.state.isFinal }
-    guard let underWay, underWay.state != .halted else { return }
+    guard let underWay = try deploymentUnderWay(to: deployment.target), underWay.state != .halted else { return }
     var same = deployment
     same.id = underWay.deployment.id
     guard same == underWay.deployment else { return }

@@ -11,12 +11,7 @@ extension InventoryEngine {
     let draft = try await draft(request)
     let target = draft.deployment.target
     let devices = try devices(in: target)
-    var memo = PreviewMemo()
-    var previews = try devices.map { device in
-      var preview = DevicePreview(name: device.name, isOnline: device.isOnline, wave: 1)
-      try fill(&preview, for: device, with: draft, &memo)
-      return preview
-    }
+    var previews = try previews(of: devices, with: draft)
     let members = zip(devices, previews).map { device, preview in
       rolloutDevice(device, of: draft.deployment.rollout, bytes: preview.bytesToDownload)
     }
@@ -28,8 +23,18 @@ extension InventoryEngine {
       target: target, components: draft.deployment.components.mapValues(\.requirement.text),
       waves: rollout.waves.map(\.size), devices: previews.sorted { $0.name < $1.name })
     preview.forecast = forecast(machine, of: draft.deployment, devices)
-    preview.supersedes = try database.deployments(of: target).first { !$0.state.isFinal }?.deployment.id
+    preview.supersedes = try deploymentUnderWay(to: target)?.deployment.id
     return preview
+  }
+
+  /// One for each, in their order; whose wave each is in is not known yet.
+  func previews(of devices: [DeviceRecord], with draft: DeploymentDraft) throws -> [DevicePreview] {
+    var memo = PreviewMemo()
+    return try devices.map { device in
+      var preview = DevicePreview(name: device.name, isOnline: device.isOnline, wave: 1)
+      try fill(&preview, for: device, with: draft, &memo)
+      return preview
+    }
   }
 
   // MARK: - Forecast
@@ -42,15 +47,14 @@ extension InventoryEngine {
   private func forecast(
     _ machine: RolloutMachine, of deployment: Deployment, _ devices: [DeviceRecord]
   ) -> DeploymentForecast {
-    let paces = Dictionary(devices.map { ($0.name, $0.pace) }, uniquingKeysWith: { $1 })
+    let records = Dictionary(devices.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
     func milliseconds(_ device: RolloutDevice) -> Int64 {
-      let pace = max(1, (paces[device.name] ?? nil) ?? Self.assumedBytesPerSecond)
+      let pace = max(1, records[device.name]?.pace ?? Self.assumedBytesPerSecond)
       let download = device.bytes.multipliedReportingOverflow(by: 1_000)
       return (download.overflow ? .max / 4 : download.partialValue / pace)
         + deployment.apply.settleMilliseconds + Self.assumedChangeMilliseconds
     }
     let forecast = RolloutForecast(of: machine, milliseconds: milliseconds)
-    let records = Dictionary(devices.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
     var summary = DeploymentForecast(
       ending: "completed", milliseconds: forecast.milliseconds, waves: forecast.waves, bytes: forecast.bytes)
     switch forecast.ending {
@@ -72,18 +76,6 @@ extension InventoryEngine {
       return "its turn does not come, or it needs longer than the device timeout"
     }
     return device.lastSeen.map { "offline since \(Timestamp.text($0))" } ?? "it was never seen"
-  }
-
-  /// What each is expected to download, by name.
-  func expectedBytes(_ draft: DeploymentDraft, _ devices: [DeviceRecord]) throws -> [DeviceName: Int64] {
-    var memo = PreviewMemo()
-    var bytes: [DeviceName: Int64] = [:]
-    for device in devices {
-      var preview = DevicePreview(name: device.name, isOnline: device.isOnline, wave: 1)
-      try fill(&preview, for: device, with: draft, &memo)
-      bytes[device.name] = preview.bytesToDownload
-    }
-    return bytes
   }
 
   // MARK: - Differences

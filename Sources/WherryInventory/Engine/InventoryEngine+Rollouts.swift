@@ -151,6 +151,11 @@ extension InventoryEngine {
     if let first = records.first, first.state != .halted { return first }
     return records.first { $0.state == .completed }
   }
+
+  /// Whose place the next one would take.
+  func deploymentUnderWay(to target: DeploymentTarget) throws -> DeploymentRecord? {
+    try database.deployments(of: target).first { !$0.state.isFinal }
+  }
 }
 
 extension DeploymentState {
